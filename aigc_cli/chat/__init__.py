@@ -1,0 +1,1 @@
+"""Conversations: messages, what fits in the context window."""

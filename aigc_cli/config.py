@@ -1,0 +1,202 @@
+"""Settings: their names, defaults and origins, and the directories that files live in.
+
+Precedence: command-line flag > `AIGC_*` variable > project `.aigc.toml` > user `config.toml` > default.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from aigc_cli.errors import ConfigError
+
+PROJECT_FILE = ".aigc.toml"
+Value = str | int | float | bool | None
+
+
+def _setting(default: Value, text: str, *, choices: tuple[str, ...] = (), project: bool = True) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices, "project": project})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting; the metadata of its fields feeds `aigc config show` and docs/configuration.md."""
+
+    model: str | None = _setting(
+        None, "name of a model, or path of a GGUF file; unset: chosen for the machine"
+    )
+    context: int | None = _setting(None, "context window in tokens; unset: what model and memory allow")
+    threads: int | None = _setting(None, "CPU threads; unset: the physical cores")
+    gpu_layers: int | None = _setting(None, "layers on the GPU, -1 all; unset: as many as fit")
+    temperature: float | None = _setting(None, "0 is greedy; unset: what the model's publisher recommends")
+    top_k: int | None = _setting(None, "keep the k most probable tokens, 0 off")
+    top_p: float | None = _setting(None, "keep this probability mass, 1 off")
+    min_p: float | None = _setting(None, "drop tokens below this share of the best one's probability, 0 off")
+    repeat_penalty: float | None = _setting(None, "penalty on recent tokens, 1 off")
+    dry_multiplier: float | None = _setting(None, "penalty on repeated sequences, 0 off")
+    seed: int | None = _setting(None, "the same seed gives the same reply on the same machine")
+    max_tokens: int | None = _setting(None, "longest reply in tokens; unset: what the window leaves")
+    system: str | None = _setting(None, "system prompt; unset: the built-in one, empty: none")
+    color: str = _setting("auto", "colour on stdout", choices=("auto", "always", "never"))
+    theme: str = _setting("auto", "colours of code", choices=("auto", "dark", "light", "ansi", "none"))
+    stats: bool = _setting(False, "show a line of statistics after each reply")
+    history: bool = _setting(True, "keep what is typed in the chat for the next time")
+    loop_guard: bool = _setting(True, "stop a reply that repeats itself")
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSettings:
+    """The settings in force, and where each value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Directories:
+    """Where files live; everything is below one directory when `AIGC_HOME` is set."""
+
+    config: Path
+    data: Path
+    cache: Path
+    state: Path
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> "Directories":
+        """The XDG directories (or the platform's own), or those below `AIGC_HOME`."""
+        if home := env.get("AIGC_HOME"):
+            root = Path(home).expanduser().absolute()
+            return cls(root / "config", root / "data", root / "cache", root / "state")
+        from platformdirs import PlatformDirs  # 10 ms; not needed under AIGC_HOME
+
+        platform = PlatformDirs("aigc", appauthor=False)
+        return cls(
+            platform.user_config_path,
+            platform.user_data_path,
+            platform.user_cache_path,
+            platform.user_state_path,
+        )
+
+    @property
+    def models(self) -> Path:
+        """Model files and their index."""
+        return self.data / "models"
+
+    @property
+    def config_file(self) -> Path:
+        """The user's settings."""
+        return self.config / "config.toml"
+
+
+def parse_value(name: str, value: object, origin: str) -> Value:
+    """Check one setting's value, from TOML or from text, against its type and choices.
+
+    Raises:
+        ConfigError: no such setting, or the value does not fit it.
+    """
+    known = {f.name: f for f in fields(Settings)}
+    if name not in known:
+        raise ConfigError(f"{origin}: no setting is called {name!r}", "aigc config show lists the settings")
+    kinds = list(get_args(get_type_hints(Settings)[name]) or (type(known[name].default),))
+    try:
+        parsed = _convert(value, kinds)
+    except (TypeError, ValueError):
+        wanted = " or ".join("unset" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise ConfigError(f"{origin}: {name} is {value!r}", f"it takes: {wanted}") from None
+    choices: tuple[str, ...] = known[name].metadata["choices"]
+    if choices and parsed not in choices:
+        raise ConfigError(f"{origin}: {name} is {value!r}", f"it takes: {', '.join(choices)}")
+    return parsed
+
+
+def _convert(value: object, kinds: list[type]) -> Value:
+    if bool in kinds:
+        if isinstance(value, bool):
+            return value
+        words = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
+        return words[value.lower()] if isinstance(value, str) and value.lower() in words else _refuse()
+    if isinstance(value, bool):
+        return _refuse()
+    if str in kinds:
+        return value if isinstance(value, str) else _refuse()
+    if int in kinds:
+        return int(value) if isinstance(value, int | str) else _refuse()
+    return float(value) if isinstance(value, int | float | str) else _refuse()
+
+
+def _refuse() -> Any:
+    raise ValueError
+
+
+def read_settings_file(path: Path) -> dict[str, Value]:
+    """Read one TOML file of settings; a missing file holds none.
+
+    Raises:
+        ConfigError: it can't be read, is no TOML, or holds an unknown name or a bad value.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}", "mend the file or move it away") from error
+    return {name: parse_value(name, value, str(path)) for name, value in table.items()}
+
+
+def find_project_file(cwd: Path) -> Path | None:
+    """The nearest `.aigc.toml` in this directory or above it."""
+    for folder in (cwd, *cwd.parents):
+        candidate = folder / PROJECT_FILE
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def load_settings(
+    env: Mapping[str, str], cwd: Path, directories: Directories, flags: Mapping[str, Value]
+) -> ResolvedSettings:
+    """Merge all origins by precedence; a flag that is None was not given."""
+    layers: list[tuple[str, dict[str, Value]]] = [
+        (str(directories.config_file), read_settings_file(directories.config_file))
+    ]
+    if project := find_project_file(cwd):
+        layers.append((str(project), _project_settings(project)))
+    names = [f.name for f in fields(Settings)]
+    variables = {name: f"AIGC_{name.upper()}" for name in names}
+    layers += [
+        (variable, {name: parse_value(name, env[variable], variable)})
+        for name, variable in variables.items()
+        if env.get(variable)
+    ]
+    layers += [
+        (f"--{name.replace('_', '-')}", {name: value}) for name, value in flags.items() if value is not None
+    ]
+    settings, origins = Settings(), dict.fromkeys(names, "default")
+    for origin, values in layers:
+        settings = replace(settings, **values)  # type: ignore[arg-type]  # parse_value checked each type
+        origins.update(dict.fromkeys(values, origin))
+    return ResolvedSettings(settings, origins)
+
+
+def _project_settings(path: Path) -> dict[str, Value]:
+    values = read_settings_file(path)
+    for f in fields(Settings):
+        if f.name in values and not f.metadata["project"]:
+            raise ConfigError(f"{path}: a project can't set {f.name}", "move it to your own config.toml")
+    model = values.get("model")
+    # A repository that someone else wrote names a model; it does not choose which file llama.cpp parses.
+    if isinstance(model, str) and ("/" in model or "\\" in model or ":" in model or model.endswith(".gguf")):
+        raise ConfigError(
+            f"{path}: a project names a model, not a file or address: {model!r}", "aigc models list"
+        )
+    return values

@@ -1,0 +1,1 @@
+"""Request in, events out: local llama.cpp behind one protocol."""

@@ -1,0 +1,157 @@
+"""The seam between what a person wants and what runs the model: Request in, events out.
+
+`Engine` is implemented by the local llama.cpp engine and by a scripted one in the tests. Nothing above
+this package knows a token id.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from aigc_cli.errors import UsageError
+from aigc_cli.events import Event
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation, as the model sees it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen; the chain runs in this order.
+
+    Attributes:
+        repeat_penalty: divides the logits of tokens among the last `repeat_last_n`; 1 is off (Keskar 2019).
+        dry_multiplier: strength of the DRY penalty on repeated sequences; 0 is off.
+        top_k: keep the k most probable tokens; 0 is off.
+        top_p: keep the smallest set with this probability mass; 1 is off (nucleus sampling, Holtzman 2019).
+        min_p: drop tokens below this share of the most probable one's probability; 0 is off.
+        temperature: divides the logits; 0 is greedy.
+        seed: None draws one.
+        max_tokens: longest reply in tokens; None is all that the context window leaves.
+        stop: strings that end the reply; they are not part of it.
+    """
+
+    repeat_penalty: float = 1.0
+    repeat_last_n: int = 64
+    dry_multiplier: float = 0.0
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    temperature: float = 0.7
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse values that llama.cpp would crash on or silently misread."""
+        limits: tuple[tuple[str, float | None, float, float], ...] = (
+            ("temperature", self.temperature, 0, 10),
+            ("top_k", self.top_k, 0, 2**31 - 1),
+            ("top_p", self.top_p, 0, 1),
+            ("min_p", self.min_p, 0, 1),
+            ("repeat_penalty", self.repeat_penalty, 0.01, 10),
+            ("repeat_last_n", self.repeat_last_n, 0, 2**20),
+            ("dry_multiplier", self.dry_multiplier, 0, 10),
+            ("seed", self.seed, 0, 2**32 - 2),
+            ("max_tokens", self.max_tokens, 1, 2**31 - 1),
+        )
+        for name, value, low, high in limits:
+            if value is not None and not low <= value <= high:  # NaN fails this too
+                raise UsageError(f"{name} is {value}", f"use a value from {low:g} to {high:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """The reply matches this GBNF grammar (its rule `root`)."""
+
+    gbnf: str
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """The reply is one JSON value that this JSON Schema (a JSON text) accepts."""
+
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The reply is one of these strings."""
+
+    options: tuple[str, ...]
+
+
+Constraint = Grammar | JsonSchema | Choices
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """Answer the last message. The reply starts with `reply_prefix`, which is not repeated in the events."""
+
+    messages: tuple[Message, ...]
+    reply_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Continue this text, without a chat template."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything that one reply depends on."""
+
+    prompt: Chat | Text
+    sampling: Sampling = field(default_factory=Sampling)
+    constraint: Constraint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What a person may want to know of the engine at work.
+
+    Attributes:
+        model: the model's name.
+        n_ctx: size of the context window in tokens.
+        sampling: what the model's publisher recommends, or general defaults.
+        has_chat_template: whether `Chat` prompts work.
+    """
+
+    model: str
+    n_ctx: int
+    sampling: Sampling = field(default_factory=Sampling)
+    has_chat_template: bool = True
+
+
+class Engine(Protocol):
+    """Runs one request at a time. `cancel` may be called from any thread and from a signal handler."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """The model at work and its limits."""
+        ...
+
+    def stream(self, request: Request) -> Iterator[Event]:
+        """Yield `Prefill`* `Delta`* `Done`; closing the iterator early cancels the request."""
+        ...
+
+    def count(self, request: Request) -> int:
+        """Length of the request's prompt in tokens."""
+        ...
+
+    def cancel(self) -> None:
+        """End the request at work within 100 ms; its stream closes with `Done(INTERRUPTED)`."""
+        ...
+
+    def close(self) -> None:
+        """Free the model. Closing twice is harmless."""
+        ...

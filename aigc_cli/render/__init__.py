@@ -1,0 +1,1 @@
+"""Events to a screen, to plain text, or to JSON."""

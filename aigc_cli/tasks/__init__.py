@@ -1,0 +1,1 @@
+"""From words to files: attachments, code blocks, languages, safe reading and writing."""

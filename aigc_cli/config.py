@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, NoReturn, get_args, get_type_hints
 
 from aigc_cli.errors import ConfigError
 
@@ -134,7 +134,7 @@ def _convert(value: object, kinds: list[type]) -> Value:
     return float(value) if isinstance(value, int | float | str) else _refuse()
 
 
-def _refuse() -> Any:
+def _refuse() -> NoReturn:
     raise ValueError
 
 

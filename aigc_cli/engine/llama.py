@@ -1,0 +1,184 @@
+"""The local engine: a model and a context window behind the Engine protocol."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import assert_never
+
+from aigc_cli.engine.base import Chat, EngineInfo, JsonSchema, Request, Sampling, Text
+from aigc_cli.engine.chat_template import ChatTemplate, ReplyMemory
+from aigc_cli.engine.constrain import JSON_CLOSERS, to_gbnf
+from aigc_cli.engine.context import Context, ContextOptions
+from aigc_cli.engine.decode import Decoding, Limits
+from aigc_cli.engine.model import Model
+from aigc_cli.engine.sampler import ConstrainedSampler, Sampler
+from aigc_cli.errors import EngineError
+from aigc_cli.events import Event
+
+CLOSING_TOKENS = 32  # kept free for the end of a constrained reply, beside the tokens of the schema itself
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What to load and how to run it.
+
+    Attributes:
+        n_ctx: limit of the context window, in tokens.
+        n_gpu_layers: transformer blocks on the GPU; -1 is all.
+        repack_weights: rearrange weights for this CPU: decode gains 10-25 %, load and prefill lose more.
+        sampling: what the model's publisher recommends.
+    """
+
+    path: Path
+    name: str
+    n_ctx: int
+    n_threads: int
+    n_gpu_layers: int = 0
+    repack_weights: bool = False
+    guard_loops: bool = True
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The worker has nothing more to say."""
+
+    error: BaseException | None = None
+
+
+class LlamaEngine:
+    """Runs llama.cpp in one worker thread.
+
+    The thread leaves the caller's own free for Ctrl-C and for drawing: while a token is evaluated, the one
+    before is rendered. All native calls but `abort` and tokenizing happen in the worker.
+    """
+
+    def __init__(self, options: EngineOptions, clock: Callable[[], float]) -> None:
+        """Load the model. Ctrl-C gives the load up.
+
+        Raises:
+            ModelLoadError: llama.cpp refused the file, or memory ran out.
+        """
+        self._options = options
+        self._clock = clock
+        self._replies = ReplyMemory()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llama.cpp")
+        self._closing = threading.Event()
+        loading = self._worker.submit(self._load)
+        try:
+            self._model, self._context = loading.result()
+        except BaseException:
+            self._closing.set()
+            self._worker.shutdown(wait=True)
+            raise
+        self._template: ChatTemplate | None = None
+        self.info = EngineInfo(
+            model=options.name,
+            n_ctx=options.n_ctx,
+            sampling=options.sampling,
+            has_chat_template=self._model.chat_template is not None,
+        )
+
+    def _load(self) -> tuple[Model, Context]:
+        options = self._options
+        model = Model(
+            options.path,
+            n_gpu_layers=options.n_gpu_layers,
+            repack_weights=options.repack_weights,
+            cancelled=self._closing.is_set,
+        )
+        try:
+            return model, Context(model, ContextOptions(options.n_ctx, options.n_threads))
+        except BaseException:
+            model.close()
+            raise
+
+    def stream(self, request: Request) -> Iterator[Event]:
+        """Yield the events of one reply; see `Engine.stream`."""
+        if self._closing.is_set():
+            raise EngineError("the engine is closed")
+        self._context.allow()
+        return self._consume(request)
+
+    def _consume(self, request: Request) -> Iterator[Event]:
+        events: SimpleQueue[Event | _Ended] = SimpleQueue()
+        job = self._worker.submit(self._produce, request, events.put)
+        try:
+            while not isinstance(event := events.get(), _Ended):
+                yield event
+            if event.error is not None:
+                raise event.error
+        finally:
+            if not job.done():
+                self._context.abort()
+            wait([job])
+
+    def _produce(self, request: Request, put: Callable[[Event | _Ended], None]) -> None:
+        error: BaseException | None = None
+        try:
+            for event in self._decode(request):
+                put(event)
+        except BaseException as caught:  # noqa: BLE001  # raised again in the consumer's thread
+            error = caught
+        put(_Ended(error))
+
+    def _decode(self, request: Request) -> Iterator[Event]:
+        prompt = self._prompt_tokens(request)
+        sampler, closing_tokens = self._sampler(request)
+        limits = Limits(
+            request.sampling.max_tokens, request.sampling.stop, self._options.guard_loops, closing_tokens
+        )
+        decoding = Decoding(self._context, sampler, self._model, limits, self._clock)
+        try:
+            yield from decoding.run(prompt)
+        finally:
+            sampler.close()
+            self._replies.remember(
+                decoding.text, decoding.tokens, [self._model.piece(t) for t in decoding.tokens]
+            )
+
+    def _sampler(self, request: Request) -> tuple[Sampler | ConstrainedSampler, int]:
+        """The sampler, and how many tokens it needs to bring its reply to an end."""
+        match request.constraint:
+            case None:
+                return Sampler(self._model, request.sampling), 0
+            case JsonSchema(schema) as constraint:
+                sampler = ConstrainedSampler(
+                    self._model, request.sampling, to_gbnf(constraint), closers=JSON_CLOSERS
+                )
+                needed = CLOSING_TOKENS + len(self._model.tokenize(schema, special=False))
+                return sampler, min(needed, (request.sampling.max_tokens or self.info.n_ctx) // 2)
+            case constraint:
+                return ConstrainedSampler(self._model, request.sampling, to_gbnf(constraint)), 0
+
+    def count(self, request: Request) -> int:
+        """Length of the request's prompt in tokens."""
+        return len(self._prompt_tokens(request))
+
+    def _prompt_tokens(self, request: Request) -> list[int]:
+        match request.prompt:
+            case Chat() as chat:
+                if self._template is None:
+                    self._template = ChatTemplate(self._model, self._replies)
+                return self._template.tokens(chat)
+            case Text(text):
+                return self._model.tokenize(text, special=True, add_bos=self._model.adds_bos)
+            case _:
+                assert_never(request.prompt)
+
+    def cancel(self) -> None:
+        """End the request at work; harmless when there is none."""
+        self._context.abort()
+
+    def close(self) -> None:
+        """Free the model. Closing twice is harmless."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._context.abort()
+        self._worker.shutdown(wait=True)
+        self._context.close()
+        self._model.close()

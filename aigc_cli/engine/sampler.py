@@ -1,0 +1,189 @@
+"""Choosing the next token: llama.cpp's native sampler chain, and a grammar beside it."""
+
+import ctypes
+import secrets
+from typing import Any
+
+import numpy as np
+from llama_cpp import llama_cpp as lib
+
+from aigc_cli.engine.base import Sampling
+from aigc_cli.engine.model import Model
+from aigc_cli.errors import EngineError, UsageError
+
+DRY_BASE, DRY_ALLOWED_LENGTH = 1.75, 2  # the values that DRY's author proposes (llama.cpp's defaults too)
+DRY_BREAKERS = (b"\n", b":", b'"', b"*")
+DRY_LAST_N = 4096  # tokens looked back at
+# Tokens offered to the grammar after it refused the sampler's choice. A grammar decides about each candidate
+# on its own (20-50 ms for all of a vocabulary of 152k), and the likely ones nearly always suffice.
+GRAMMAR_SHORTLIST = 256
+MIN_KEEP = 1
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+def build_chain(model: Model, sampling: Sampling) -> Any:
+    """A native sampler chain; the caller frees it.
+
+    Order: penalties, DRY, top-k, top-p, min-p, temperature, choice. Top-k comes before everything that sorts:
+    0.12 ms instead of 11 ms a token with 152k candidates.
+    """
+    chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+    links = []
+    if sampling.repeat_penalty != 1.0 and sampling.repeat_last_n > 0:
+        links.append(
+            lib.llama_sampler_init_penalties(
+                model.n_vocab, sampling.repeat_last_n, sampling.repeat_penalty, 0.0, 0.0
+            )
+        )
+    if sampling.dry_multiplier > 0:
+        breakers = (ctypes.c_char_p * len(DRY_BREAKERS))(*DRY_BREAKERS)
+        links.append(
+            lib.llama_sampler_init_dry(
+                model.vocab,
+                sampling.dry_multiplier,
+                DRY_BASE,
+                DRY_ALLOWED_LENGTH,
+                DRY_LAST_N,
+                breakers,
+                len(DRY_BREAKERS),
+            )
+        )
+    if sampling.temperature == 0:
+        links.append(lib.llama_sampler_init_greedy())
+    else:
+        seed = secrets.randbits(32) % 0xFFFFFFFE if sampling.seed is None else sampling.seed
+        links += [
+            lib.llama_sampler_init_top_k(sampling.top_k),
+            lib.llama_sampler_init_top_p(sampling.top_p, MIN_KEEP),
+            lib.llama_sampler_init_min_p(sampling.min_p, MIN_KEEP),
+            lib.llama_sampler_init_temp(sampling.temperature),
+            lib.llama_sampler_init_dist(seed),
+        ]
+    for link in links:
+        lib.llama_sampler_chain_add(chain, link)
+    return chain
+
+
+class Sampler:
+    """Draws tokens from the logits of a context. Free it with `close`."""
+
+    def __init__(self, model: Model, sampling: Sampling) -> None:
+        self._chain = build_chain(model, sampling)
+
+    def sample(self, context: Any) -> int:
+        """The next token after the last one evaluated."""
+        return int(lib.llama_sampler_sample(self._chain, context, -1))
+
+    def finish_soon(self) -> None:
+        """Nothing can be done to end free text early."""
+
+    def close(self) -> None:
+        """Free the native samplers. Closing twice is harmless."""
+        if self._chain:
+            lib.llama_sampler_free(self._chain)
+            self._chain = None
+
+
+class ConstrainedSampler:
+    """A sampler whose every token a grammar accepts.
+
+    The chain chooses freely first and the grammar looks at that one token (22 microseconds); only when it
+    refuses are other candidates filtered.
+    """
+
+    def __init__(self, model: Model, sampling: Sampling, gbnf: str, *, closers: tuple[str, ...] = ()) -> None:
+        """Compile the grammar.
+
+        Args:
+            model: whose tokens are drawn.
+            sampling: how they are drawn.
+            gbnf: the grammar, starting at its rule `root`.
+            closers: token texts that bring the value to its end, the most urgent first (see `finish_soon`).
+
+        Raises:
+            UsageError: the grammar does not parse.
+        """
+        self._grammar = lib.llama_sampler_init_grammar(model.vocab, gbnf.encode(), b"root")
+        if not self._grammar:  # adding NULL to a chain would be a segmentation fault
+            raise UsageError("the grammar does not parse", "it needs a rule `root ::= …` in GBNF")
+        self._chain = build_chain(model, sampling)
+        self._model = model
+        self._ids = np.arange(model.n_vocab, dtype=np.int32)
+        self._candidates = np.zeros(model.n_vocab, dtype=_CANDIDATE)
+        self._closers = [ids[0] for text in closers if len(ids := model.tokenize(text, special=False)) == 1]
+        self._finishing = False
+
+    def finish_soon(self) -> None:
+        """From now on prefer what ends the value: the end itself, then the closers in their order."""
+        self._finishing = True
+
+    def sample(self, context: Any) -> int:
+        """The next token after the last one evaluated.
+
+        Raises:
+            EngineError: the grammar allows no token at all.
+        """
+        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, -1), (self._model.n_vocab,))
+        token = self._closing_token(logits) if self._finishing else None
+        if token is None:
+            token = self._choose(self._all(logits))
+            if not self._allowed(np.array([token], dtype=np.int32), logits).size:
+                token = self._choose_allowed(logits)
+        lib.llama_sampler_accept(self._grammar, token)
+        lib.llama_sampler_accept(self._chain, token)
+        return token
+
+    def _all(self, logits: Any) -> Any:
+        candidates = self._candidates
+        candidates["id"] = self._ids  # the chain may have reordered them for the token before
+        candidates["logit"] = logits
+        return candidates
+
+    def _choose(self, candidates: Any) -> int:
+        """What the chain picks among the candidates, which it may reorder."""
+        array = _as_native(candidates)
+        lib.llama_sampler_apply(self._chain, ctypes.byref(array))
+        return int(array.data[array.selected].id)
+
+    def _allowed(self, ids: Any, logits: Any) -> Any:
+        """Those of the token ids that the grammar accepts next, as candidates."""
+        candidates = np.zeros(len(ids), dtype=_CANDIDATE)
+        candidates["id"] = ids
+        candidates["logit"] = logits[ids]
+        array = _as_native(candidates)
+        lib.llama_sampler_apply(self._grammar, ctypes.byref(array))
+        return candidates[np.isfinite(candidates["logit"])]
+
+    def _choose_allowed(self, logits: Any) -> int:
+        size = min(GRAMMAR_SHORTLIST, self._model.n_vocab)
+        shortlist = np.argpartition(logits, -size)[-size:].astype(np.int32)
+        allowed = self._allowed(shortlist, logits)
+        if not allowed.size:
+            allowed = self._allowed(self._ids, logits)
+        if not allowed.size:
+            raise EngineError("the grammar allows no next token", "check that the grammar can be completed")
+        return self._choose(allowed)
+
+    def _closing_token(self, logits: Any) -> int | None:
+        ends = [token for token in self._end_tokens() if self._allowed(np.array([token]), logits).size]
+        if ends:
+            return ends[0]
+        allowed = set(self._allowed(np.array(self._closers, dtype=np.int32), logits)["id"].tolist())
+        return next((token for token in self._closers if token in allowed), None)
+
+    def _end_tokens(self) -> list[int]:
+        tokens = (lib.llama_vocab_eos(self._model.vocab), lib.llama_vocab_eot(self._model.vocab))
+        return [token for token in tokens if token >= 0]
+
+    def close(self) -> None:
+        """Free the native samplers. Closing twice is harmless."""
+        for sampler in (self._chain, self._grammar):
+            if sampler:
+                lib.llama_sampler_free(sampler)
+        self._chain = self._grammar = None
+
+
+def _as_native(candidates: Any) -> Any:
+    """A view of the candidates for C; valid while the numpy array lives."""
+    data = ctypes.cast(candidates.ctypes.data, lib.llama_token_data_p)
+    return lib.llama_token_data_array(data=data, size=len(candidates), selected=-1, sorted=False)

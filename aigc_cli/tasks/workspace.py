@@ -1,0 +1,185 @@
+"""Files of the person: read safely, written atomically."""
+
+import codecs
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from aigc_cli.errors import FileError
+
+MAX_INPUT_BYTES = (
+    64 * 2**20
+)  # far more than any context window holds; what reads on is /dev/zero or a mistake
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose little-endian mark is its beginning
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+class InputTooLarge(FileError):
+    """More than any context window holds; `n_bytes` is its size, or how much was read before giving up."""
+
+    def __init__(self, source: str, n_bytes: int) -> None:
+        super().__init__(f"{source} is too large: {n_bytes / 2**20:,.0f} MiB or more", "attach a part of it")
+        self.n_bytes = n_bytes
+
+
+class BinaryFile(FileError):
+    """Not text."""
+
+
+def read_text(path: Path, name: str = "") -> str:
+    """The text of a file, with its line endings as they are; `name` is what errors call it.
+
+    UTF-8, or UTF-16 and UTF-32 with a byte order mark. Named pipes are read too, for `<(command)`.
+
+    Raises:
+        FileError: missing, no file, not readable, not text (BinaryFile), or too large (InputTooLarge).
+    """
+    name = name or str(path)
+    try:
+        status = path.stat()
+        _refuse_unreadable_kind(status.st_mode, path, name)
+        if status.st_size > MAX_INPUT_BYTES:
+            raise InputTooLarge(name, status.st_size)
+        with path.open("rb") as file:
+            data = file.read(MAX_INPUT_BYTES + 1)
+    except FileNotFoundError:
+        raise FileError(
+            f"no file {name!r}", "check the name; a relative one starts at the current directory"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FileError(f"{name!r} can't be read: {reason}") from error
+    if len(data) > MAX_INPUT_BYTES:
+        raise InputTooLarge(name, len(data))
+    return decode_text(data, name)
+
+
+def _refuse_unreadable_kind(mode: int, path: Path, name: str) -> None:
+    if stat.S_ISDIR(mode):
+        raise FileError(f"{name!r} is a directory", f"name its files: -f '{name.rstrip('/')}/**/*.py'")
+    is_null = str(path) == os.devnull
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or is_null):
+        raise FileError(
+            f"{name!r} is a device or socket, not a file", "pipe it: head -c 1000 DEVICE | aigc …"
+        )
+
+
+def decode_text(data: bytes, name: str) -> str:
+    """Bytes to text, without the byte order mark.
+
+    Raises:
+        BinaryFile: neither UTF-8 nor marked UTF-16 or UTF-32, or it holds NUL characters.
+    """
+    mark, encoding = next(((mark, each) for mark, each in _BOMS if data.startswith(mark)), (b"", "utf-8"))
+    try:
+        text = data[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        if b"\0" in data and not mark:
+            raise BinaryFile(f"{name!r} is binary, not text") from error
+        raise BinaryFile(
+            f"{name!r} is not {encoding.upper()} text: byte {error.start + len(mark):,} makes no character",
+            "convert it first, for example: iconv -f GB18030 -t UTF-8",
+        ) from error
+    if "\0" in text:
+        raise BinaryFile(f"{name!r} is binary, not text")
+    return text
+
+
+def refuse_bad_target(path: Path, name: str, *, overwrite: bool) -> None:
+    """Tell what would make a later `write_atomic` fail, before the work for it is done.
+
+    Raises:
+        FileError: the directory is missing or closed, the file exists, or it is a link out of its directory.
+    """
+    try:
+        target = _follow_link(path, name)
+        folder = target.parent
+        if not folder.is_dir():
+            raise FileError(f"{name!r}: no directory {str(folder)!r}", f"mkdir -p {folder}")
+        if target.is_dir():
+            raise FileError(f"{name!r} is a directory", "name a file in it")
+        if target.exists() and not target.is_file():
+            raise FileError(f"{name!r} is a device, not a file", "-o - prints to stdout")
+        if target.exists() and not overwrite:
+            raise FileError(f"{name!r} exists", "--force overwrites it, or choose another name")
+        closed = not os.access(folder, os.W_OK | os.X_OK) or (
+            target.exists() and not os.access(target, os.W_OK)
+        )
+    except (OSError, ValueError) as error:  # a name too long, a NUL in it, a loop of links
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FileError(f"{name!r} can't be written: {reason}") from error
+    if closed:
+        raise FileError(f"{name!r} can't be written: no permission", "choose another directory")
+
+
+def write_atomic(path: Path, text: str, name: str = "") -> None:
+    """Write a file whole or not at all: a reader, or a crash, sees the old content or the new.
+
+    An existing file keeps its mode; a new one gets the usual one. Line endings are written as they are.
+
+    Raises:
+        FileError: it can't be written, or it is a link that leads out of its directory.
+    """
+    name = name or str(path)
+    temporary: Path | None = None
+    try:
+        target = _follow_link(path, name)
+        # in the same directory, since a rename is atomic only within one file system
+        temporary = target.parent / f".aigc-{secrets.token_hex(6)}.tmp"
+        _write_through(temporary, text.encode("utf-8", "surrogateescape"), _mode_of(target))
+        temporary.replace(target)
+        _sync(target.parent)
+    except (OSError, ValueError) as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FileError(f"{name!r} can't be written: {reason}") from error
+
+
+def _follow_link(path: Path, name: str) -> Path:
+    if not path.is_symlink():
+        return path
+    target = path.resolve()
+    if not target.is_relative_to(path.parent.resolve()):
+        raise FileError(
+            f"{name!r} is a link that leads out of its directory", f"write to {str(target)!r} itself"
+        )
+    return target
+
+
+def _mode_of(path: Path) -> int | None:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def _write_through(path: Path, content: bytes, mode: int | None) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # the kernel applies the umask
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        if mode is not None:
+            path.chmod(mode)
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make the rename itself survive a power cut; some file systems have no such thing."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no directory
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)

@@ -33,14 +33,19 @@ class Attachment:
 
 def system_message(system: str | None) -> tuple[Message, ...]:
     """The system message for the setting `system`: unset is the built-in one, empty is none."""
-    content = SYSTEM_PROMPT if system is None else system
+    content = SYSTEM_PROMPT if system is None else well_formed(system)
     return (Message("system", content),) if content.strip() else ()
 
 
 def build_user_message(prompt: str, attachments: Sequence[Attachment] = ()) -> str:
     """The person's words, then each attachment as a labelled block that its content can't break out of."""
     blocks = [prompt, *(_block(attachment) for attachment in attachments)]
-    return "\n\n".join(block for block in blocks if block)
+    return well_formed("\n\n".join(block for block in blocks if block))
+
+
+def well_formed(text: str) -> str:
+    """Text that can be encoded: bytes of a command line or file name that are no UTF-8 become U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _block(attachment: Attachment) -> str:
@@ -69,4 +74,4 @@ def sampling_from(settings: Settings, recommended: Sampling, stop: Sequence[str]
     """
     names = {f.name for f in fields(Sampling)} & {f.name for f in fields(Settings)}
     chosen = {name: value for name in names if (value := getattr(settings, name)) is not None}
-    return replace(recommended, **chosen, stop=(*recommended.stop, *stop))
+    return replace(recommended, **chosen, stop=(*recommended.stop, *map(well_formed, stop)))

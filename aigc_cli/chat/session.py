@@ -14,10 +14,21 @@ from aigc_cli.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the person typed, and the files that go to the model with it."""
+    """What the person typed, and the files that go to the model with it.
+
+    Attributes:
+        attached: files that waited for a question.
+        mentioned: files that the text itself names.
+    """
 
     text: str
-    attachments: tuple[Attachment, ...] = ()
+    attached: tuple[Attachment, ...] = ()
+    mentioned: tuple[Attachment, ...] = ()
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """All files, each name once; what the text names is the newer reading."""
+        return _by_name(*self.attached, *self.mentioned)
 
     @property
     def message(self) -> Message:
@@ -26,7 +37,7 @@ class Question:
 
     def without(self, name: str) -> "Question":
         """The same question without the file of this name."""
-        return replace(self, attachments=tuple(a for a in self.attachments if a.name != name))
+        return Question(self.text, _except(name, self.attached), _except(name, self.mentioned))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +88,10 @@ class Conversation:
         turns = (message for turn in self.visible_turns for message in turn.messages)
         return (*self.system_messages, *turns)
 
-    def ask(self, text: str, attachments: Iterable[Attachment] = ()) -> Question:
-        """Put a question, with these files and the waiting ones; a file named twice is sent once."""
+    def ask(self, text: str, mentioned: Iterable[Attachment] = ()) -> Question:
+        """Put a question, with the files that it names and the waiting ones."""
         self._replaced = None
-        self.question = Question(text, _by_name(*self.waiting_files, *attachments))
+        self.question = Question(text, tuple(self.waiting_files), tuple(mentioned))
         return self.question
 
     def ask_again(self) -> Question:
@@ -94,8 +105,8 @@ class Conversation:
         if self.question is None:
             last = self._pop("there is no question to ask again")
             self._replaced, self.question = last, last.question
-        attachments = _by_name(*self.question.attachments, *self.waiting_files)
-        self.question = replace(self.question, attachments=attachments)
+        attached = _by_name(*self.question.attached, *self.waiting_files)
+        self.question = replace(self.question, attached=attached)
         return self.question
 
     def record_reply(self, text: str, *, interrupted: bool = False) -> Turn:
@@ -116,12 +127,13 @@ class Conversation:
             self.question = self._replaced = None
 
     def undo(self) -> Turn:
-        """Take back the last turn.
+        """Take back the last turn; files that waited for its question wait again.
 
         Raises:
             UsageError: there is none.
         """
         turn = self._pop("there is nothing to undo")
+        self.waiting_files = list(_by_name(*turn.question.attached, *self.waiting_files))
         self.question = None
         return turn
 
@@ -133,10 +145,14 @@ class Conversation:
         """
         if name not in self.attached_names():
             raise UsageError(f"no file {name!r} is attached", "/context shows the files")
-        self.waiting_files = [a for a in self.waiting_files if a.name != name]
+        self.waiting_files = list(_except(name, self.waiting_files))
         self.turns = [replace(turn, question=turn.question.without(name)) for turn in self.turns]
         if self.question is not None:
             self.question = self.question.without(name)
+
+    def attach(self, attachment: Attachment) -> None:
+        """Let a file wait for the next question; a newer reading of it replaces the older."""
+        self.waiting_files = list(_by_name(*self.waiting_files, attachment))
 
     def attached_names(self) -> tuple[str, ...]:
         """Names of the files that the model sees or will see with the next question, in order."""
@@ -155,3 +171,7 @@ class Conversation:
 def _by_name(*attachments: Attachment) -> tuple[Attachment, ...]:
     """Each name once, at its first place, with its last text."""
     return tuple({a.name: a for a in attachments}.values())
+
+
+def _except(name: str, attachments: Iterable[Attachment]) -> tuple[Attachment, ...]:
+    return tuple(a for a in attachments if a.name != name)

@@ -79,7 +79,7 @@ def test_retry_that_gets_no_reply_keeps_the_old_one() -> None:
 
 def test_retry_takes_a_file_that_was_attached_meanwhile() -> None:
     conversation = talked(("what does app.py do?", "I can't see it"))
-    conversation.waiting_files.append(APP)
+    conversation.attach(APP)
     assert conversation.ask_again().attachments == (APP,)
 
 
@@ -89,6 +89,15 @@ def test_undo_takes_back_one_turn_at_a_time() -> None:
     assert conversation.undo().question.text == "q1"
     with pytest.raises(UsageError, match="nothing to undo"):
         conversation.undo()
+
+
+def test_undo_gives_back_the_files_that_waited_for_the_question() -> None:
+    conversation = Conversation("")
+    conversation.attach(APP)
+    conversation.ask("@b.py and this", [Attachment("b.py", "2")])
+    conversation.record_reply("r")
+    conversation.undo()
+    assert conversation.waiting_files == [APP]
 
 
 def test_undo_forgets_a_question_that_got_no_reply() -> None:
@@ -106,7 +115,7 @@ def test_nothing_to_ask_again_in_an_empty_conversation() -> None:
 
 def test_attached_file_waits_until_a_question_got_its_reply() -> None:
     conversation = Conversation("")
-    conversation.waiting_files.append(APP)
+    conversation.attach(APP)
     conversation.ask("first try")
     conversation.withdraw()
     question = conversation.ask("what is this?")
@@ -117,7 +126,7 @@ def test_attached_file_waits_until_a_question_got_its_reply() -> None:
 
 def test_file_named_twice_is_sent_once_as_it_is_now() -> None:
     conversation = Conversation("")
-    conversation.waiting_files.append(APP)
+    conversation.attach(APP)
     edited = Attachment("app.py", "print(2)\n", "python")
     assert conversation.ask("q", [edited]).attachments == (edited,)
 
@@ -126,7 +135,7 @@ def test_dropped_file_leaves_every_turn() -> None:
     conversation = Conversation("")
     conversation.ask("what is this?", [APP])
     conversation.record_reply("a program")
-    conversation.waiting_files.append(Attachment("b.py", "2"))
+    conversation.attach(Attachment("b.py", "2"))
     conversation.drop("app.py")
     assert conversation.messages() == (Message("user", "what is this?"), Message("assistant", "a program"))
     assert conversation.attached_names() == ("b.py",)

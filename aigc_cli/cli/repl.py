@@ -1,0 +1,79 @@
+"""The chat's loop: read, dispatch, show."""
+
+from aigc_cli.cli import slash
+from aigc_cli.cli.prompt import Leave, Reader
+from aigc_cli.cli.report import report_error
+from aigc_cli.cli.talk import Talk
+from aigc_cli.cli.terminal_mode import keys_kept_quiet
+from aigc_cli.errors import AigcError, ContextOverflow, ExitCode, FileError, UsageError
+from aigc_cli.tasks.mentions import is_file
+
+_INTERRUPTS_TO_LEAVE = 2
+
+
+def run_repl(talk: Talk, reader: Reader) -> ExitCode:
+    """Answer what the person enters until they leave.
+
+    With a person there, a failure is told and the chat goes on; otherwise the first failure ends it.
+
+    Raises:
+        AigcError: nobody is there to read of it and go on.
+    """
+    draft, n_interrupts = "", 0
+    while True:
+        try:
+            entry = reader.read(draft)
+            n_interrupts = 0
+            draft = _dispatch_reported(talk, entry)
+        except Leave:
+            return ExitCode.DONE
+        except KeyboardInterrupt:
+            n_interrupts += 1
+            if not talk.interactive:
+                raise
+            if n_interrupts == _INTERRUPTS_TO_LEAVE:
+                return ExitCode.DONE
+            talk.remark("Ctrl-C again or Ctrl-D: leave")
+
+
+def _dispatch_reported(talk: Talk, entry: str) -> str:
+    """Do what an entry says; returns the text to go on editing: a question that could not be sent."""
+    try:
+        with keys_kept_quiet(talk.app.stdin):
+            return dispatch(talk, entry)
+    except AigcError as error:
+        if not talk.interactive:
+            raise
+        report_error(talk.app, error.message, error.hint)
+        return entry if isinstance(error, ContextOverflow | FileError) else ""
+
+
+def dispatch(talk: Talk, entry: str) -> str:
+    """Run a command, or ask a question; returns the text to go on editing.
+
+    Raises:
+        AigcError: it could not be done.
+    """
+    if not entry.strip():
+        return ""
+    if command_line := slash.parse(entry):
+        command, argument = command_line
+        return command.action(talk, argument) or ""
+    if is_lone_path(talk, entry):
+        return _ask_what_about(talk, entry.strip())
+    talk.ask(entry)
+    return ""
+
+
+def is_lone_path(talk: Talk, entry: str) -> bool:
+    """Whether an entry is nothing but a file's name; a plain word such as `hello` is a greeting."""
+    line = entry.strip()
+    return "\n" not in line and ("." in line or "/" in line) and is_file(line, talk.app.cwd)
+
+
+def _ask_what_about(talk: Talk, name: str) -> str:
+    mention = f'@"{name}"' if " " in name else f"@{name}"
+    if not talk.interactive:
+        raise UsageError(f"{name!r} is a file, not a question", f"ask about it: explain {mention}")
+    talk.remark(f"{name} is a file: ask something about {mention}, or /file {name}")
+    return f"{mention} "

@@ -1,0 +1,188 @@
+"""The commands inside a chat, as a table: /help, completion and the documentation come from it."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from aigc_cli.cli import slash_actions as act
+from aigc_cli.cli.prompt import Candidate
+from aigc_cli.cli.talk import Talk
+from aigc_cli.errors import UsageError
+from aigc_cli.tasks.mentions import complete_path
+
+# A path (/etc/hosts), a comment (//, /*) or a regular expression at the start of a question is no command.
+_COMMAND_LINE = re.compile(r"/([A-Za-z]+|\?)(?:\s+(.*))?", re.DOTALL)
+# What the keys of the slash and the question mark give while a Chinese input method is on.
+_WIDE_SLASH, _WIDE_COMMA, _WIDE_QUESTION = "\uff0f", "\u3001", "\uff1f"
+_MENTION = re.compile(r'(?<![A-Za-z0-9._%+-])@("?)([^\s"@]*)$')
+
+# What people type who don't know the commands yet; the whole line must be it.
+_FIRST_WORDS = {
+    **dict.fromkeys(("help", "?", _WIDE_QUESTION, "h", "帮助"), "/help"),
+    **dict.fromkeys(
+        ("exit", "exit()", "quit", "quit()", "bye", "q", ":q", ":q!", ":wq", ":x", "logout", "退出"), "/exit"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SlashCommand:
+    """One command of the chat.
+
+    Attributes:
+        arguments: as the help shows them.
+        action: does it; the text it returns, if any, is what the person goes on editing.
+        names: what the last word of its arguments can be.
+    """
+
+    name: str
+    arguments: str
+    help: str
+    action: Callable[[Talk, str], str | None]
+    aliases: tuple[str, ...] = ()
+    names: Callable[[Talk, str], list[str]] | None = None
+
+    @property
+    def usage(self) -> str:
+        """The command as a person types it."""
+        return f"/{self.name} {self.arguments}".rstrip()
+
+
+def show_help(talk: Talk, word: str) -> None:
+    """List the commands and keys, or explain one command."""
+    if word:
+        command = find_command(word.lstrip("/"))
+        aliases = "".join(f", /{alias}" for alias in command.aliases)
+        talk.show(f"{command.usage}{aliases and f' (also{aliases[1:]})'}\n  {command.help}")
+        return
+    width = max(len(command.usage) for command in COMMANDS)
+    rows = [f"  {command.usage:<{width}}  {command.help}" for command in COMMANDS]
+    keys = [f"  {key:<{width}}  {meaning}" for key, meaning in KEYS]
+    talk.show("\n".join(["Commands", *rows, "Keys", *keys]))
+
+
+def _paths(talk: Talk, start: str) -> list[str]:
+    return complete_path(start, talk.app.cwd)
+
+
+COMMANDS: tuple[SlashCommand, ...] = (
+    SlashCommand(
+        "help",
+        "[COMMAND]",
+        "the commands and keys, or one command",
+        show_help,
+        ("h", "?"),
+        lambda _talk, _start: [command.name for command in COMMANDS],
+    ),
+    SlashCommand("exit", "", "leave the chat", act.leave, ("quit", "bye", "q")),
+    SlashCommand("new", "", "start a new conversation", act.start_over),
+    SlashCommand("clear", "", "start a new conversation on a cleared screen", act.clear),
+    SlashCommand("undo", "", "take back the last question and its reply", act.undo),
+    SlashCommand("retry", "", "ask the last question again; the new reply replaces the old one", act.retry),
+    SlashCommand("edit", "", "take back the last question and change it", act.edit),
+    SlashCommand(
+        "file",
+        "PATH…",
+        "attach files, or 'src/**/*.py', to the next question; @path does it in a question",
+        act.attach,
+        names=_paths,
+    ),
+    SlashCommand(
+        "drop",
+        "PATH|all",
+        "take a file out of the conversation",
+        act.drop,
+        names=lambda talk, _start: ["all", *talk.conversation.attached_names()],
+    ),
+    SlashCommand("context", "", "what the model sees, in tokens", act.show_context),
+    SlashCommand(
+        "save",
+        "[--force] FILE",
+        "the last code block; FILE.md or FILE.json: the whole conversation",
+        act.save,
+        names=_paths,
+    ),
+    SlashCommand(
+        "copy",
+        "[all]",
+        "copy the last code block, or all of the last reply",
+        act.copy,
+        names=lambda _talk, _start: ["all"],
+    ),
+    SlashCommand("model", "[NAME]", "show the model, or go on with another one", act.switch_model),
+    SlashCommand(
+        "set",
+        "[NAME [VALUE|default]]",
+        "show or change a setting for this chat",
+        act.change_setting,
+        names=act.setting_words,
+    ),
+    SlashCommand(
+        "system",
+        "[TEXT|default|none]",
+        "show or change the system prompt",
+        act.change_system,
+        names=lambda _talk, _start: ["default", "none"],
+    ),
+    SlashCommand("stats", "", "tokens and speed of the last reply and of the chat", act.show_stats),
+)
+
+KEYS = (
+    ("Enter", "send"),
+    ("Alt-Enter, Ctrl-J", "new line"),
+    ('"""', "opens and closes a block of lines"),
+    ("@PATH", "attach a file; Tab completes it"),
+    ("Ctrl-C", "stop the reply; clear the line; twice on an empty line: leave"),
+    ("Ctrl-D", "leave"),
+    ("Ctrl-R", "search what was typed before"),
+    ("Ctrl-X Ctrl-E", "write in $VISUAL or $EDITOR"),
+)
+_BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
+
+
+def find_command(name: str) -> SlashCommand:
+    """The command of this name or alias.
+
+    Raises:
+        UsageError: there is none; the hint names close ones.
+    """
+    if command := _BY_NAME.get(name.lower()):
+        return command
+    close = [f"/{match}" for match in get_close_matches(name.lower(), _BY_NAME, n=3, cutoff=0.5)]
+    hint = f"did you mean {' or '.join(close)}?" if close else "/help lists the commands"
+    raise UsageError(f"no command /{name}", f"{hint} To send it to the model, begin with a space.")
+
+
+def parse(entry: str) -> tuple[SlashCommand, str] | None:
+    """The command and the argument that an entry means; None for a question.
+
+    Raises:
+        UsageError: it looks like a command and is none.
+    """
+    line = _FIRST_WORDS.get(entry.strip().lower(), entry).rstrip()
+    if match := _COMMAND_LINE.fullmatch(
+        line.replace(_WIDE_SLASH, "/", 1) if line[:1] == _WIDE_SLASH else line
+    ):
+        return find_command(match[1]), (match[2] or "").strip()
+    name, _, argument = line.partition(" ")
+    if name[:1] == _WIDE_COMMA and (command := _BY_NAME.get(name[1:].lower())):
+        return command, argument.strip()
+    return None
+
+
+def candidates(talk: Talk, before: str) -> Iterator[Candidate]:
+    """Completions of the text before the cursor: commands, their arguments, @paths."""
+    name, has_argument, argument = before.partition(" ")
+    if before.startswith("/") and not has_argument:
+        for command in COMMANDS:
+            if command.name.startswith(name[1:].lower()):
+                yield Candidate(f"/{command.name}", len(before), command.help)
+    elif before.startswith("/") and (known := _BY_NAME.get(name[1:].lower())):
+        start = argument.rpartition(" ")[2]
+        for word in known.names(talk, argument) if known.names else []:
+            if word.startswith(start):
+                yield Candidate(word, len(start))
+    elif mention := _MENTION.search(before):
+        for path in complete_path(mention[2], talk.app.cwd):
+            yield Candidate(f'@"{path}"' if " " in path else f"@{path}", len(mention[0]))

@@ -1,0 +1,216 @@
+"""One chat at work: the conversation, the engine that answers, and what the person is told meanwhile."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aigc_cli.chat.budget import Plan, fit, reply_reserve
+from aigc_cli.chat.prompt import sampling_from
+from aigc_cli.chat.session import Conversation, Question
+from aigc_cli.cli.context import AppContext
+from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
+from aigc_cli.config import Settings
+from aigc_cli.engine.base import Chat, Engine, Message, Request, Sampling
+from aigc_cli.errors import AigcError, Interrupted
+from aigc_cli.events import Done, FinishReason
+from aigc_cli.render.console import ColorDepth, detect_traits, sanitize
+from aigc_cli.render.progress import stats_line
+from aigc_cli.render.view import open_view
+from aigc_cli.tasks.attachments import read_attachment
+from aigc_cli.tasks.mentions import find_mentions
+
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts and times of the chat so far; `last` is the end of the last reply."""
+
+    last: Done | None = None
+    n_replies: int = 0
+    read_tokens: int = 0
+    reply_tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, done: Done) -> None:
+        """Count one reply."""
+        self.last = done
+        self.n_replies += 1
+        self.read_tokens += done.stats.prompt_tokens - done.stats.cached_tokens
+        self.reply_tokens += done.stats.reply_tokens
+        self.seconds += done.stats.prefill_s + done.stats.decode_s
+
+
+@dataclass(slots=True)
+class Talk:
+    """What the commands of a chat work on.
+
+    Attributes:
+        interactive: a person reads the notes and goes on after a failure; else the first one ends it.
+        stop: strings that end a reply.
+        n_used: tokens of the window that the conversation takes, as far as the model sees it.
+    """
+
+    app: AppContext
+    settings: Settings
+    engine: Engine
+    interactive: bool = True
+    stop: tuple[str, ...] = ()
+    conversation: Conversation = field(default_factory=Conversation)
+    tally: Tally = field(default_factory=Tally)
+    n_used: int = 0
+
+    def show(self, text: str) -> None:
+        """Write what a command was asked for; control characters in names and replies are removed."""
+        self.app.stderr.write(f"{sanitize(text)}\n")
+        self.app.stderr.flush()
+
+    def remark(self, text: str) -> None:
+        """Write one line on the side, dim where the terminal can."""
+        line = sanitize(" ".join(text.split()))
+        traits = detect_traits(self.app.stderr, self.app.env, self.settings.color)
+        is_dim = traits.is_terminal and traits.depth is not ColorDepth.NONE
+        self.app.stderr.write(f"{_DIM}{line}{_PLAIN}\n" if is_dim else f"{line}\n")
+        self.app.stderr.flush()
+
+    def status(self) -> list[str]:
+        """The toolbar: model, share of the context window used, speed of the last reply."""
+        n_ctx = self.engine.info.n_ctx
+        parts = [self.engine.info.model, f"{self.n_used / n_ctx:.0%} of {n_ctx:,} tokens"]
+        speed = self.tally.last.stats.decode_tokens_per_s if self.tally.last else 0
+        return [*parts, f"{speed:.1f} tok/s"] if speed else parts
+
+    def ask(self, text: str) -> None:
+        """Send a question with the files it names, and show the reply as it comes.
+
+        Raises:
+            FileError: a file that it names can't be read; nothing was sent.
+            ContextOverflow: it does not fit the window even alone; nothing was sent.
+        """
+        mentions = find_mentions(text, self.app.cwd)
+        files = [read_attachment(name, self.app.cwd) for name in mentions.names]
+        if mentions.unknown:
+            self.remark(f"no such file, sent as plain text: {' '.join(mentions.unknown)}")
+        self._answer(self.conversation.ask(text, files))
+
+    def ask_again(self) -> None:
+        """Send the last question once more; the new reply replaces the old one."""
+        self._answer(self.conversation.ask_again())
+
+    def start_over(self) -> None:
+        """Forget the conversation; system prompt and settings stay."""
+        self.conversation = Conversation(self.conversation.system)
+        self.recount()
+
+    def reopen(self, settings: Settings) -> None:
+        """Load the model that these settings ask for; the conversation goes on.
+
+        The old one is closed first: two at once may not fit the memory.
+
+        Raises:
+            AigcError: it can't be loaded; the old one is back.
+        """
+        self.engine.close()
+        try:
+            self.engine = open_engine(self.app, settings)
+        except (AigcError, KeyboardInterrupt):
+            self.engine = open_engine(self.app, self.settings)
+            raise
+        self.settings = settings
+        self.conversation.n_hidden = 0  # another window: choose anew what fits
+        self.recount()
+
+    def sampling(self, settings: Settings | None = None) -> Sampling:
+        """How replies are sampled under these settings, or under the ones in force.
+
+        Raises:
+            UsageError: a value is outside its range.
+        """
+        return sampling_from(settings or self.settings, self.engine.info.sampling, self.stop)
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Length of these messages in tokens, with the chat template around them."""
+        return self.engine.count(Request(Chat(tuple(messages))))
+
+    def recount(self) -> None:
+        """Bring `n_used` up to date after a change of the conversation."""
+        messages = self.conversation.messages()
+        self.n_used = self.count(messages) if messages else 0
+
+    def _answer(self, question: Question) -> None:
+        try:
+            plan = self._plan(question)
+            reply = self._stream(Request(Chat(plan.messages), self.sampling()))
+            self._keep(reply)
+        finally:
+            self.conversation.withdraw()  # a question that got no reply; nothing to do otherwise
+
+    def _plan(self, question: Question) -> Plan:
+        conversation = self.conversation
+        n_ctx = self.engine.info.n_ctx
+        plan = fit(
+            conversation.system_messages,
+            [turn.messages for turn in conversation.visible_turns],
+            question.message,
+            count=self.count,
+            n_ctx=n_ctx,
+            reserve=reply_reserve(n_ctx, self.sampling().max_tokens),
+        )
+        if plan.n_dropped:
+            self._hide(plan.n_dropped)
+        return plan
+
+    def _hide(self, n_turns: int) -> None:
+        conversation = self.conversation
+        files_before = conversation.attached_names()
+        first = conversation.n_hidden + 1
+        conversation.n_hidden += n_turns
+        last = conversation.n_hidden
+        which = f"turn {first}" if first == last else f"turns {first} to {last}"
+        lost = [name for name in files_before if name not in conversation.attached_names()]
+        files = f", with {', '.join(lost)}" if lost else ""
+        self.remark(f"the window is full: the model no longer sees {which}{files} (/context)")
+
+    def _stream(self, request: Request) -> Reply:
+        view = open_view(self.app.stdout, self.app.env, self.settings)
+        return run_reply(self.app, self.engine, request, (prefill_progress(self.app), view))
+
+    def _keep(self, reply: Reply) -> None:
+        self.tally.add(reply.done)
+        was_interrupted = reply.done.finish_reason is FinishReason.INTERRUPTED
+        if reply.text:
+            self.conversation.record_reply(reply.text, interrupted=was_interrupted)
+            self.n_used = reply.done.stats.prompt_tokens + reply.done.stats.reply_tokens
+        self._tell_ending(reply)
+        if was_interrupted and not self.interactive:
+            raise Interrupted
+
+    def _tell_ending(self, reply: Reply) -> None:
+        match reply.done.finish_reason:
+            case FinishReason.INTERRUPTED if reply.text:
+                self.remark("(interrupted)")
+            case FinishReason.INTERRUPTED:
+                self.remark("(interrupted before the first word; /retry asks again)")
+            case FinishReason.LENGTH:
+                self.remark("(cut: the longest reply, or the end of the window, was reached)")
+            case FinishReason.LOOP:
+                self.remark("(stopped: the model repeated itself; /retry asks again)")
+            case FinishReason.STOP if not reply.text:
+                self.remark("(the model said nothing; /retry asks again)")
+            case FinishReason.STOP:
+                pass
+        if self.settings.stats:
+            self.remark(stats_line(reply.done))
+
+
+def open_engine(app: AppContext, settings: Settings) -> Engine:
+    """The engine for these settings, with a line on the screen while it loads."""
+    traits = detect_traits(app.stderr, app.env, settings.color)
+    if not traits.moves_cursor:
+        return app.open_engine(settings)
+    app.stderr.write(f"loading {sanitize(settings.model or 'the model')} …")
+    app.stderr.flush()
+    try:
+        return app.open_engine(settings)
+    finally:
+        app.stderr.write("\r\x1b[K")
+        app.stderr.flush()

@@ -4,8 +4,9 @@ Precedence: command-line flag > `AIGC_*` variable > project `.aigc.toml` > user 
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
 
@@ -15,8 +16,22 @@ PROJECT_FILE = ".aigc.toml"
 Value = str | int | float | bool | None
 
 
-def _setting(default: Value, text: str, *, choices: tuple[str, ...] = (), project: bool = True) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices, "project": project})
+# Limits: values that llama.cpp would crash on or misread are refused where they are written down.
+Limits = tuple[float, float]
+_SHARE: Limits = (0, 1)
+_PENALTY: Limits = (0, 10)
+
+
+def _setting(
+    default: Value,
+    text: str,
+    *,
+    choices: tuple[str, ...] = (),
+    limits: Limits | None = None,
+    project: bool = True,
+) -> Any:
+    metadata = {"help": text, "choices": choices, "limits": limits, "project": project}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +41,29 @@ class Settings:
     model: str | None = _setting(
         None, "name of a model, or path of a GGUF file; unset: chosen for the machine"
     )
-    context: int | None = _setting(None, "context window in tokens; unset: what model and memory allow")
-    threads: int | None = _setting(None, "CPU threads; unset: the physical cores")
-    gpu_layers: int | None = _setting(None, "layers on the GPU, -1 all; unset: as many as fit")
-    temperature: float | None = _setting(None, "0 is greedy; unset: what the model's publisher recommends")
-    top_k: int | None = _setting(None, "keep the k most probable tokens, 0 off")
-    top_p: float | None = _setting(None, "keep this probability mass, 1 off")
-    min_p: float | None = _setting(None, "drop tokens below this share of the best one's probability, 0 off")
-    repeat_penalty: float | None = _setting(None, "penalty on recent tokens, 1 off")
-    dry_multiplier: float | None = _setting(None, "penalty on repeated sequences, 0 off")
-    seed: int | None = _setting(None, "the same seed gives the same reply on the same machine")
-    max_tokens: int | None = _setting(None, "longest reply in tokens; unset: what the window leaves")
+    context: int | None = _setting(
+        None, "context window in tokens; unset: what model and memory allow", limits=(256, 2**24)
+    )
+    threads: int | None = _setting(None, "CPU threads; unset: the physical cores", limits=(1, 1024))
+    gpu_layers: int | None = _setting(
+        None, "layers on the GPU, -1 all; unset: as many as fit", limits=(-1, 9999)
+    )
+    temperature: float | None = _setting(
+        None, "0 is greedy; unset: what the model's publisher recommends", limits=_PENALTY
+    )
+    top_k: int | None = _setting(None, "keep the k most probable tokens, 0 off", limits=(0, 2**31 - 1))
+    top_p: float | None = _setting(None, "keep this probability mass, 1 off", limits=_SHARE)
+    min_p: float | None = _setting(
+        None, "drop tokens below this share of the best one's probability, 0 off", limits=_SHARE
+    )
+    repeat_penalty: float | None = _setting(None, "penalty on recent tokens, 1 off", limits=(0.01, 10))
+    dry_multiplier: float | None = _setting(None, "penalty on repeated sequences, 0 off", limits=_PENALTY)
+    seed: int | None = _setting(
+        None, "the same seed gives the same reply on the same machine", limits=(0, 2**32 - 2)
+    )
+    max_tokens: int | None = _setting(
+        None, "longest reply in tokens; unset: what the window leaves", limits=(1, 2**31 - 1)
+    )
     system: str | None = _setting(None, "system prompt; unset: the built-in one, empty: none")
     color: str = _setting("auto", "colour on stdout", choices=("auto", "always", "never"))
     theme: str = _setting("auto", "colours of code", choices=("auto", "dark", "light", "ansi", "none"))
@@ -97,17 +124,26 @@ def parse_value(name: str, value: object, origin: str) -> Value:
     """
     known = {f.name: f for f in fields(Settings)}
     if name not in known:
-        raise ConfigError(f"{origin}: no setting is called {name!r}", "aigc config show lists the settings")
+        raise ConfigError(f"{origin}: no setting is called {name!r}", _suggestion(name, known))
     kinds = list(get_args(get_type_hints(Settings)[name]) or (type(known[name].default),))
     try:
         parsed = _convert(value, kinds)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         wanted = " or ".join("unset" if kind is type(None) else kind.__name__ for kind in kinds)
         raise ConfigError(f"{origin}: {name} is {value!r}", f"it takes: {wanted}") from None
     choices: tuple[str, ...] = known[name].metadata["choices"]
     if choices and parsed not in choices:
         raise ConfigError(f"{origin}: {name} is {value!r}", f"it takes: {', '.join(choices)}")
+    limits: Limits | None = known[name].metadata["limits"]
+    # written so that NaN fails it too
+    if limits and isinstance(parsed, int | float) and not limits[0] <= parsed <= limits[1]:
+        raise ConfigError(f"{origin}: {name} is {value!r}", f"it takes: {limits[0]} to {limits[1]}")
     return parsed
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    nearest = get_close_matches(name, known, n=1)
+    return f"did you mean {nearest[0]}?" if nearest else "aigc config show lists the settings"
 
 
 def _convert(value: object, kinds: list[type]) -> Value:
@@ -157,8 +193,11 @@ def find_project_file(cwd: Path) -> Path | None:
     """The nearest `.aigc.toml` in this directory or above it."""
     for folder in (cwd, *cwd.parents):
         candidate = folder / PROJECT_FILE
-        if candidate.is_file():
-            return candidate
+        try:
+            if candidate.is_file():
+                return candidate
+        except OSError:  # a directory above that this person can't look into
+            continue
     return None
 
 
@@ -178,8 +217,11 @@ def load_settings(
         for name, variable in variables.items()
         if env.get(variable)
     ]
+    options = {name: f"--{name.replace('_', '-')}" for name in flags}
     layers += [
-        (f"--{name.replace('_', '-')}", {name: value}) for name, value in flags.items() if value is not None
+        (options[name], {name: parse_value(name, value, options[name])})
+        for name, value in flags.items()
+        if value is not None
     ]
     settings, origins = Settings(), dict.fromkeys(names, "default")
     for origin, values in layers:
@@ -195,7 +237,9 @@ def _project_settings(path: Path) -> dict[str, Value]:
             raise ConfigError(f"{path}: a project can't set {f.name}", "move it to your own config.toml")
     model = values.get("model")
     # A repository that someone else wrote names a model; it does not choose which file llama.cpp parses.
-    if isinstance(model, str) and ("/" in model or "\\" in model or ":" in model or model.endswith(".gguf")):
+    if isinstance(model, str) and (
+        "/" in model or "\\" in model or ":" in model or model.lower().endswith(".gguf")
+    ):
         raise ConfigError(
             f"{path}: a project names a model, not a file or address: {model!r}", "aigc models list"
         )

@@ -13,13 +13,15 @@ from aigc_cli.tasks.workspace import BinaryFile, read_text
 MAX_FILES = 1000  # of one pattern; '/**' would walk the whole machine
 
 
-def read_attachment(name: str, cwd: Path) -> Attachment:
-    """One file, called by the name that the person gave it.
+def read_attachment(path: str | Path, cwd: Path) -> Attachment:
+    """One file, called by the name that the person gave it, or by its place below `cwd`.
 
     Raises:
         FileError: it can't be read, or is no text.
     """
-    text = read_text(cwd / Path(name).expanduser(), name)
+    expanded = Path(path).expanduser()
+    name = str(expanded.relative_to(cwd)) if expanded.is_relative_to(cwd) else str(path)
+    text = read_text(cwd / expanded, name)
     language = language_of(name, text[:200])
     return Attachment(name, text, language.tag if language else "")
 

@@ -1,7 +1,7 @@
 """Fenced code in Markdown: text -> blocks of code. Pure.
 
 Follows CommonMark 0.31 section 4.5 with three leniences for what models write: a fence may be indented as
-deep as a list needs, the last block may be unclosed, and a block of Markdown may hold fenced blocks of its own.
+deep as a list needs, the last block may be unclosed, and a block of Markdown may hold blocks of its own.
 """
 
 import re

@@ -1,0 +1,106 @@
+"""The `aigc` command as a process: real streams, real environment, an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from aigc_cli import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aigc_cli.cli.context import AppContext
+    from aigc_cli.config import Settings
+    from aigc_cli.engine.base import Engine
+
+    EngineFactory = Callable[[AppContext, Settings], Engine]
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run_process(sys.argv[1:]))
+
+
+def run_process(argv: Sequence[str], engine_factory: "EngineFactory | None" = None) -> int:
+    """Run one command on the process's own streams and give its exit code.
+
+    Without an engine factory the model runs in this process, through llama.cpp.
+    """
+    if list(argv) in (["--version"], ["-V"]):
+        return _print_version()  # before typer is imported, which takes four times a bare start
+    from aigc_cli.cli.app import run
+
+    app = _process_context(engine_factory or _local_engine())
+    code = run(argv, app)
+    return _flush(app.stdout, code)
+
+
+def _local_engine() -> "EngineFactory":
+    from aigc_cli.cli.local_engine import open_local_engine
+
+    return open_local_engine
+
+
+def _print_version() -> int:
+    stdout = sys.stdout or _null_stream(os.O_RDONLY, "w")
+    stdout.write(f"aigc {__version__}\n")
+    return _flush(stdout, 0)
+
+
+def _process_context(engine_factory: "EngineFactory") -> "AppContext":
+    import time  # these four are only needed once a command runs; --version must not pay for them
+    from pathlib import Path
+
+    from aigc_cli.cli.context import AppContext
+    from aigc_cli.config import Directories
+
+    env = dict(os.environ)
+    return AppContext(
+        stdin=sys.stdin or _null_stream(os.O_RDONLY, "r"),
+        # A closed stdout is a stream that refuses to be written to: an answer that nobody gets is no success.
+        stdout=_utf8(sys.stdout or _null_stream(os.O_RDONLY, "w")),
+        stderr=_utf8(sys.stderr or _null_stream(os.O_WRONLY, "w")),
+        cwd=Path(_current_directory()),
+        env=env,
+        directories=Directories.from_environment(env),
+        clock=time.monotonic,
+        engine_factory=engine_factory,
+    )
+
+
+def _current_directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109  # pathlib is not imported yet
+    except FileNotFoundError:  # somebody removed it under the shell; relative paths will not be found
+        return os.environ.get("PWD", os.sep)
+
+
+def _null_stream(flags: int, mode: Literal["r", "w"]) -> TextIO:
+    descriptor = os.open(os.devnull, flags)
+    return open(descriptor, mode, encoding="utf-8")  # noqa: PTH123  # lives as long as the process
+
+
+def _utf8(stream: TextIO) -> TextIO:
+    # A model says anything in any locale, and file names hold bytes that are no text: writing must not raise.
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    return stream
+
+
+def _flush(stdout: TextIO, code: int) -> int:
+    """Deliver what is buffered; the interpreter would report a failure in its own noisy way."""
+    from aigc_cli.errors import ExitCode
+
+    try:
+        stdout.flush()
+    except OSError as error:
+        with os.fdopen(os.open(os.devnull, os.O_WRONLY), "wb") as null:
+            os.dup2(null.fileno(), stdout.fileno())
+        gone = isinstance(error, BrokenPipeError)
+        return code or int(ExitCode.BROKEN_PIPE if gone else ExitCode.FAILURE)
+    return code
+
+
+if __name__ == "__main__":
+    main()

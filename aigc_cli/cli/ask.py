@@ -1,0 +1,136 @@
+"""`aigc ask`: one question, one answer on stdout."""
+
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aigc_cli.chat.prompt import sampling_from, system_message
+from aigc_cli.cli import options
+from aigc_cli.cli.code_output import show_code
+from aigc_cli.cli.constraint import read_constraint
+from aigc_cli.cli.context import AppContext
+from aigc_cli.cli.ending import cut_short, raise_unless_whole
+from aigc_cli.cli.inputs import Inputs, read_inputs, refuse_oversize
+from aigc_cli.cli.options import app_context, setting_options
+from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
+from aigc_cli.config import Settings
+from aigc_cli.engine.base import Chat, Choices, Constraint, Message, Request, Sampling
+from aigc_cli.errors import ExitCode, NoCodeInReply, UsageError
+from aigc_cli.render.progress import stats_line
+from aigc_cli.render.view import open_view
+from aigc_cli.tasks.code_blocks import extract_code_blocks
+from aigc_cli.tasks.workspace import InputTooLarge
+
+if TYPE_CHECKING:
+    from aigc_cli.render.view import View
+
+
+@setting_options("system", *options.ENGINE, *options.SAMPLING, *options.VIEW)
+def ask(
+    ctx: typer.Context,
+    *,
+    prompt: Annotated[
+        list[str] | None, typer.Argument(metavar="PROMPT", help="the question; - reads it from stdin")
+    ] = None,
+    file: options.Files = None,
+    code: Annotated[
+        bool, typer.Option("--code", help="print only the code of the reply; exit 6 if none")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print one JSON object with text, code and counts")
+    ] = False,
+    schema: Annotated[
+        str | None,
+        typer.Option("--schema", metavar="FILE|JSON", help="the reply is JSON that fits this JSON Schema"),
+    ] = None,
+    grammar: Annotated[
+        str | None, typer.Option("--grammar", metavar="FILE", help="the reply fits this GBNF grammar")
+    ] = None,
+    choices: Annotated[
+        str | None, typer.Option("--choices", metavar="A,B,C", help="the reply is one of these")
+    ] = None,
+    stop: options.Stop = None,
+    raw: options.Raw = False,
+    no_stdin: options.NoStdin = False,
+    flags: options.Flags,
+) -> int:
+    """Answer one question; standard input and -f files go with it."""
+    app = app_context(ctx)
+    if code and as_json:
+        raise UsageError("--code and --json exclude one another", "--json holds the code too")
+    constraint = read_constraint(app.cwd, schema=schema, grammar=grammar, choices=choices)
+    settings = app.resolve_settings(flags).settings
+    sampling_from(settings, Sampling(), stop or ())  # a bad value is told before a model is loaded
+    inputs = _read_inputs(app, settings, prompt or [], file or [], no_stdin=no_stdin)
+    views: list[View] = [prefill_progress(app)]
+    if not code and not as_json:
+        views.append(open_view(app.stdout, app.env, settings, raw=raw))
+    with closing(app.open_engine(settings)) as engine:
+        refuse_oversize(len(inputs.message), engine.info.n_ctx)
+        sampling = sampling_from(settings, engine.info.sampling, stop or ())
+        reply = run_reply(app, engine, _request(inputs, settings, sampling, constraint), views)
+        info = engine.info
+    if as_json:
+        app.stdout.write(json.dumps(_as_json(reply, info.model), ensure_ascii=False) + "\n")
+    elif code:
+        _print_code(app, settings, reply, raw=raw)
+    elif isinstance(constraint, Choices) and not app.stdout.isatty():
+        app.stdout.write("\n")  # a choice is a line; other replies stay as the model wrote them
+    if settings.stats:
+        app.stderr.write(stats_line(reply.done) + "\n")
+    raise_unless_whole(app, reply, settings, info.n_ctx)
+    return ExitCode.DONE
+
+
+def _read_inputs(
+    app: AppContext, settings: Settings, words: list[str], files: list[str], *, no_stdin: bool
+) -> Inputs:
+    try:
+        return read_inputs(app, words, files, no_stdin=no_stdin)
+    except InputTooLarge as error:
+        with closing(app.open_engine(settings)) as engine:  # it alone knows the window that this does not fit
+            refuse_oversize(error.n_bytes, engine.info.n_ctx)
+        raise
+
+
+def _request(
+    inputs: Inputs, settings: Settings, sampling: Sampling, constraint: Constraint | None
+) -> Request:
+    messages = (*system_message(settings.system), Message("user", inputs.message))
+    return Request(Chat(messages), sampling, constraint)
+
+
+def _print_code(app: AppContext, settings: Settings, reply: Reply, *, raw: bool) -> None:
+    blocks = extract_code_blocks(reply.text)
+    if blocks:
+        show_code(app, settings, blocks, raw=raw)
+    elif cut_short(reply) is None:
+        raise NoCodeInReply(
+            "the reply holds no code", "ask for code outright; without --code the reply is shown"
+        )
+
+
+def _as_json(reply: Reply, model: str) -> dict[str, Any]:
+    stats = reply.done.stats
+    return {
+        "model": model,
+        "text": reply.text,
+        "code": [
+            {"language": block.language, "code": block.code} for block in extract_code_blocks(reply.text)
+        ],
+        "finish_reason": reply.done.finish_reason.value,
+        "tokens": {
+            "prompt": stats.prompt_tokens,
+            "cached": stats.cached_tokens,
+            "reply": stats.reply_tokens,
+        },
+        "timings": {
+            "first_token_s": reply.first_token_s,
+            "prefill_s": stats.prefill_s,
+            "decode_s": stats.decode_s,
+            "prefill_tokens_per_s": stats.prefill_tokens_per_s,
+            "decode_tokens_per_s": stats.decode_tokens_per_s,
+        },
+    }

@@ -1,0 +1,104 @@
+"""Options that several commands share; those that are settings come from the table of settings.
+
+`@setting_options(*ENGINE, *SAMPLING)` gives a command one option for each named setting, with the setting's
+own help, type and choices, and hands the values over as one argument, `flags`, ready for
+`AppContext.resolve_settings`. So a setting has one name and one description everywhere.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from aigc_cli.cli.context import AppContext
+from aigc_cli.config import Settings, Value
+
+Flags = dict[str, Value]
+
+ENGINE = ("model", "context", "threads", "gpu_layers")
+SAMPLING = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "repeat_penalty",
+    "dry_multiplier",
+    "seed",
+    "max_tokens",
+)
+VIEW = ("color", "stats")
+
+_SHORT_NAMES = {"model": "-m", "system": "-s"}
+_METAVARS = {"model": "NAME", "system": "TEXT"}
+_METAVAR_OF_TYPE = {int: "N", float: "X", str: "TEXT"}
+
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f", "--file", metavar="PATH", help="attach a file, a 'glob/**/*.py', or - for stdin; repeatable"
+    ),
+]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option("--stop", metavar="TEXT", help="end the reply before this text; repeatable"),
+]
+Raw = Annotated[bool, typer.Option("--raw", help="print the model's text as it is, on a terminal too")]
+NoStdin = Annotated[bool, typer.Option("--no-stdin", help="leave standard input unread")]
+
+
+def app_context(ctx: typer.Context) -> AppContext:
+    """The world that `cli.app.run` was given."""
+    app = ctx.find_object(AppContext)
+    if app is None:
+        raise RuntimeError("a command runs through aigc_cli.cli.app.run, which gives it its AppContext")
+    return app
+
+
+def setting_options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Add an option for each of these settings to a command that takes them together as `flags`."""
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        signature = inspect.signature(command, eval_str=True)
+        own = [parameter for parameter in signature.parameters.values() if parameter.name != "flags"]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [
+            _option(name) for name in names
+        ]
+
+        @functools.wraps(command)
+        def with_flags(**given: Any) -> int:
+            flags: Flags = {name: given.pop(name) for name in names}
+            return command(**given, flags=flags)
+
+        with_flags.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
+        # PEP 362: the signature that introspection sees, which is how typer learns of a command's options
+        vars(with_flags)["__signature__"] = signature.replace(parameters=parameters)
+        return with_flags
+
+    return decorate
+
+
+def _option(name: str) -> inspect.Parameter:
+    setting = next(f for f in fields(Settings) if f.name == name)
+    kind = get_type_hints(Settings)[name]
+    choices: tuple[str, ...] = setting.metadata["choices"]
+    dashed = name.replace("_", "-")
+    if choices:
+        kind = Literal[choices]
+    declaration = f"--{dashed}/--no-{dashed}" if kind is bool else f"--{dashed}"
+    declarations = [_SHORT_NAMES[name], declaration] if name in _SHORT_NAMES else [declaration]
+    option = typer.Option(
+        *declarations,
+        help=setting.metadata["help"],
+        metavar=None if choices or kind is bool else _metavar(name, kind),
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+def _metavar(name: str, kind: Any) -> str:
+    plain = next(metavar for type_, metavar in _METAVAR_OF_TYPE.items() if kind in (type_, type_ | None))
+    return _METAVARS.get(name, plain)

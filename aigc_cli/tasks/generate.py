@@ -1,0 +1,91 @@
+"""One file from a description: what the model is asked, and the code out of what it says."""
+
+import re
+from dataclasses import dataclass, replace
+
+from aigc_cli.chat.prompt import Attachment, build_user_message, system_message
+from aigc_cli.engine.base import Chat, Message, Request, Sampling
+from aigc_cli.tasks.code_blocks import extract_code_blocks
+from aigc_cli.tasks.languages import Language, language_called
+
+_INSTRUCTION = "Write {what}. Reply with its complete content in one fenced block and nothing else."
+_MARKDOWN = language_called("markdown")
+_MARKDOWN_FENCE = "````"
+_FENCE_LINE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[ \t]*(\S*)[ \t]*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class FileTask:
+    """What to write.
+
+    Attributes:
+        file_name: empty when the code goes to stdout.
+        language: None when neither the name nor the person says which.
+    """
+
+    prompt: str
+    attachments: tuple[Attachment, ...]
+    file_name: str
+    language: Language | None
+
+    @property
+    def fence(self) -> str:
+        """What opens and closes the reply; Markdown holds fences of its own, and gets a longer one."""
+        return _MARKDOWN_FENCE if self.language is _MARKDOWN else "```"
+
+    @property
+    def reply_prefix(self) -> str:
+        """What the reply starts with, so that the first token the model writes is code."""
+        return f"{self.fence}{self.language.tag if self.language else ''}\n"
+
+
+def file_request(task: FileTask, system: str | None, sampling: Sampling) -> Request:
+    """The request for one file; `sampling.stop` is extended by the closing fence."""
+    kind = f" ({task.language.name})" if task.language else ""
+    what = f"the file {task.file_name}{kind}" if task.file_name else f"one file{kind}"
+    prompt = f"{task.prompt}\n\n{_INSTRUCTION.format(what=what)}"
+    messages = (*system_message(system), Message("user", build_user_message(prompt, task.attachments)))
+    # The line break after the fence lets a fence that opens a block (```python) go by: see `code_of_reply`.
+    stop = (*sampling.stop, f"\n{task.fence}\n")
+    return Request(Chat(messages, task.reply_prefix), replace(sampling, stop=stop))
+
+
+def code_of_reply(task: FileTask, reply: str) -> str:
+    """The content of the file, with one line break at its end; empty if the reply holds no code.
+
+    The reply goes on after `task.reply_prefix`. Most models close the block, and some then explain. Some
+    ignore that a block is open: they open another at once, or say a sentence first.
+    """
+    code = _markdown(reply) if task.fence == _MARKDOWN_FENCE else _code(task, reply)
+    return code.strip("\n") + "\n" if code.strip() else ""
+
+
+def _code(task: FileTask, reply: str) -> str:
+    match = _FENCE_LINE.search(reply)
+    if match is None:
+        return reply
+    before, tag = reply[: match.start()], match[1]
+    is_opening = not before.strip() or (tag and language_called(tag) is task.language)
+    if is_opening:
+        return extract_code_blocks(reply[match.start() :])[0].code
+    return _up_to_closing(reply)
+
+
+def _up_to_closing(reply: str) -> str:
+    """What comes before the fence that closes the block; blocks inside, as in a docstring, belong to it."""
+    depth = 0
+    for match in _FENCE_LINE.finditer(reply):
+        depth += 1 if match[1] else -1
+        if depth < 0:
+            return reply[: match.start()]
+    return reply
+
+
+def _markdown(reply: str) -> str:
+    text = reply.partition(f"\n{_MARKDOWN_FENCE}")[0]
+    fences = list(_FENCE_LINE.finditer(text))
+    if fences and not text[: fences[0].start()].strip() and language_called(fences[0][1]) is _MARKDOWN:
+        return extract_code_blocks(text)[0].code
+    # a model that closes the block with the three backticks it is used to leaves one fence without a partner
+    is_stray = len(fences) % 2 == 1 and not fences[-1][1] and not text[fences[-1].end() :].strip()
+    return text[: fences[-1].start()] if is_stray else text

@@ -8,6 +8,7 @@ from aigc_cli.engine.base import Chat, Message
 from aigc_cli.errors import UnsupportedFeature, UsageError
 
 REPLIES_REMEMBERED = 256
+LONGEST_STOP = 16  # tokens
 # Private-use characters mark where a message goes in the rendered template.
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"
 
@@ -50,18 +51,16 @@ class ReplyMemory:
         self._tokens: OrderedDict[str, tuple[int, ...]] = OrderedDict()
 
     def remember(self, text: str, tokens: Sequence[int], pieces: Sequence[bytes]) -> None:
-        """Keep the tokens of a reply, as far as they spell its text (a stop string may cut the last one)."""
-        utf8, position, count = text.encode("utf-8", "replace"), 0, 0
-        for piece in pieces:
-            if not utf8.startswith(piece, position):
+        """Keep the tokens of a reply, as far as they spell its text: a stop string cuts the last few off."""
+        if not text:
+            return
+        for count in range(len(pieces), max(0, len(pieces) - LONGEST_STOP), -1):
+            if b"".join(pieces[:count]).decode("utf-8", "replace") == text:
+                self._tokens[text] = tuple(tokens[:count])
+                self._tokens.move_to_end(text)
                 break
-            position += len(piece)
-            count += 1
-        if text and position == len(utf8):
-            self._tokens[text] = tuple(tokens[:count])
-            self._tokens.move_to_end(text)
-            if len(self._tokens) > REPLIES_REMEMBERED:
-                self._tokens.popitem(last=False)
+        if len(self._tokens) > REPLIES_REMEMBERED:
+            self._tokens.popitem(last=False)
 
     def recall(self, text: str) -> tuple[int, ...] | None:
         """The tokens of this reply, if it was remembered."""

@@ -13,9 +13,9 @@ from aigc_cli.engine.model import Model
 from aigc_cli.errors import ContextOverflow, EngineError, ModelLoadError
 
 CELLS = 256  # llama.cpp pads the context to this many tokens
-FIRST_SIZE = (
-    4096  # tokens; clearing a cache costs start-up time: 0.09 s for 4k, 0.5-1.5 s for 32k of a 1.5B model
-)
+# Tokens. A cache is cleared when it is made, and that is start-up time: 0.09 s for 4k, 0.5-1.5 s for 32k
+# tokens of a 1.5B model.
+FIRST_SIZE = 4096
 UBATCH = 512  # tokens evaluated at once
 FLASH_ATTENTION_AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO
 _DECODE_NO_ROOM, _DECODE_ABORTED = 1, 2
@@ -30,7 +30,7 @@ class ContextOptions:
 
 
 class Context:
-    """Owns a `llama_context` of one sequence. It starts small and grows up to its limit when a prompt needs it.
+    """Owns a `llama_context` of one sequence. It starts small and grows up to its limit when it has to.
 
     Not thread-safe, but for `abort`, which any thread and any signal handler may call.
     """

@@ -6,12 +6,13 @@ Importing this module loads the library (0.2 s); everything outside the engine i
 import ctypes
 import sys
 from collections import deque
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from typing import Any
 
 from llama_cpp import llama_cpp as lib
+
+from aigc_cli.engine.placement import Device
 
 LOG_LINES_KEPT = 40
 _GPU_TYPES = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU, _IGPU (ggml-backend.h)
@@ -51,17 +52,6 @@ def last_log_lines(n_lines: int = 3) -> str:
     """What llama.cpp said last, for an error message."""
     lines = [line.strip() for line in _log_lines if line.strip()]
     return "; ".join(lines[-n_lines:])
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A compute device that llama.cpp can see; memory in bytes."""
-
-    name: str
-    description: str
-    is_gpu: bool
-    free_bytes: int
-    total_bytes: int
 
 
 def list_devices() -> tuple[Device, ...]:

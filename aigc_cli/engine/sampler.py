@@ -103,8 +103,10 @@ class ConstrainedSampler:
         Raises:
             UsageError: the grammar does not parse.
         """
-        self._grammar = lib.llama_sampler_init_grammar(model.vocab, gbnf.encode(), b"root")
-        if not self._grammar:  # adding NULL to a chain would be a segmentation fault
+        # An empty text would give a sampler that allows everything; a bad one gives NULL, and using that is a
+        # segmentation fault.
+        self._grammar = gbnf.strip() and lib.llama_sampler_init_grammar(model.vocab, gbnf.encode(), b"root")
+        if not self._grammar:
             raise UsageError("the grammar does not parse", "it needs a rule `root ::= …` in GBNF")
         self._chain = build_chain(model, sampling)
         self._model = model

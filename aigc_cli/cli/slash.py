@@ -19,9 +19,9 @@ _MENTION = re.compile(r'(?<![A-Za-z0-9._%+-])@("?)([^\s"@]*)$')
 
 # What people type who don't know the commands yet; the whole line must be it.
 _FIRST_WORDS = {
-    **dict.fromkeys(("help", "?", _WIDE_QUESTION, "h", "帮助"), "/help"),
+    **dict.fromkeys(("help", "?", _WIDE_QUESTION, "帮助"), "/help"),
     **dict.fromkeys(
-        ("exit", "exit()", "quit", "quit()", "bye", "q", ":q", ":q!", ":wq", ":x", "logout", "退出"), "/exit"
+        ("exit", "exit()", "quit", "quit()", "bye", ":q", ":q!", ":wq", ":x", "logout", "退出"), "/exit"
     ),
 }
 
@@ -33,7 +33,7 @@ class SlashCommand:
     Attributes:
         arguments: as the help shows them.
         action: does it; the text it returns, if any, is what the person goes on editing.
-        names: what the last word of its arguments can be.
+        names: what the last word of this argument can be.
     """
 
     name: str
@@ -62,8 +62,8 @@ def show_help(talk: Talk, word: str) -> None:
     talk.show("\n".join(["Commands", *rows, "Keys", *keys]))
 
 
-def _paths(talk: Talk, start: str) -> list[str]:
-    return complete_path(start, talk.app.cwd)
+def _paths(talk: Talk, argument: str) -> list[str]:
+    return complete_path(argument.rpartition(" ")[2], talk.app.cwd)
 
 
 COMMANDS: tuple[SlashCommand, ...] = (
@@ -73,7 +73,7 @@ COMMANDS: tuple[SlashCommand, ...] = (
         "the commands and keys, or one command",
         show_help,
         ("h", "?"),
-        lambda _talk, _start: [command.name for command in COMMANDS],
+        lambda _talk, _argument: [command.name for command in COMMANDS],
     ),
     SlashCommand("exit", "", "leave the chat", act.leave, ("quit", "bye", "q")),
     SlashCommand("new", "", "start a new conversation", act.start_over),
@@ -93,7 +93,7 @@ COMMANDS: tuple[SlashCommand, ...] = (
         "PATH|all",
         "take a file out of the conversation",
         act.drop,
-        names=lambda talk, _start: ["all", *talk.conversation.attached_names()],
+        names=lambda talk, _argument: ["all", *talk.conversation.attached_names()],
     ),
     SlashCommand("context", "", "what the model sees, in tokens", act.show_context),
     SlashCommand(
@@ -108,7 +108,7 @@ COMMANDS: tuple[SlashCommand, ...] = (
         "[all]",
         "copy the last code block, or all of the last reply",
         act.copy,
-        names=lambda _talk, _start: ["all"],
+        names=lambda _talk, _argument: ["all"],
     ),
     SlashCommand("model", "[NAME]", "show the model, or go on with another one", act.switch_model),
     SlashCommand(
@@ -123,7 +123,7 @@ COMMANDS: tuple[SlashCommand, ...] = (
         "[TEXT|default|none]",
         "show or change the system prompt",
         act.change_system,
-        names=lambda _talk, _start: ["default", "none"],
+        names=lambda _talk, _argument: ["default", "none"],
     ),
     SlashCommand("stats", "", "tokens and speed of the last reply and of the chat", act.show_stats),
 )

@@ -7,10 +7,12 @@ from aigc_cli.chat.budget import Plan, fit, reply_reserve
 from aigc_cli.chat.prompt import sampling_from
 from aigc_cli.chat.session import Conversation, Question
 from aigc_cli.cli.context import AppContext
+from aigc_cli.cli.ending import raise_unless_whole, reached_max_tokens
+from aigc_cli.cli.inputs import refuse_oversize
 from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Chat, Engine, Message, Request, Sampling
-from aigc_cli.errors import AigcError, Interrupted
+from aigc_cli.errors import AigcError
 from aigc_cli.events import Done, FinishReason
 from aigc_cli.render.console import ColorDepth, detect_traits, sanitize
 from aigc_cli.render.progress import stats_line
@@ -147,6 +149,7 @@ class Talk:
     def _plan(self, question: Question) -> Plan:
         conversation = self.conversation
         n_ctx = self.engine.info.n_ctx
+        refuse_oversize(len(question.message.content), n_ctx)
         plan = fit(
             conversation.system_messages,
             [turn.messages for turn in conversation.visible_turns],
@@ -176,30 +179,34 @@ class Talk:
 
     def _keep(self, reply: Reply) -> None:
         self.tally.add(reply.done)
-        was_interrupted = reply.done.finish_reason is FinishReason.INTERRUPTED
         if reply.text:
+            was_interrupted = reply.done.finish_reason is FinishReason.INTERRUPTED
             self.conversation.record_reply(reply.text, interrupted=was_interrupted)
             self.n_used = reply.done.stats.prompt_tokens + reply.done.stats.reply_tokens
-        self._tell_ending(reply)
-        if was_interrupted and not self.interactive:
-            raise Interrupted
-
-    def _tell_ending(self, reply: Reply) -> None:
-        match reply.done.finish_reason:
-            case FinishReason.INTERRUPTED if reply.text:
-                self.remark("(interrupted)")
-            case FinishReason.INTERRUPTED:
-                self.remark("(interrupted before the first word; /retry asks again)")
-            case FinishReason.LENGTH:
-                self.remark("(cut: the longest reply, or the end of the window, was reached)")
-            case FinishReason.LOOP:
-                self.remark("(stopped: the model repeated itself; /retry asks again)")
-            case FinishReason.STOP if not reply.text:
-                self.remark("(the model said nothing; /retry asks again)")
-            case FinishReason.STOP:
-                pass
+        if not self.interactive:
+            raise_unless_whole(self.app, reply, self.settings, self.engine.info.n_ctx)
+        elif remark := self._ending(reply):
+            self.remark(remark)
         if self.settings.stats:
             self.remark(stats_line(reply.done))
+
+    def _ending(self, reply: Reply) -> str:
+        """What a person should know of how a reply ended; empty for one that is whole."""
+        match reply.done.finish_reason:
+            case FinishReason.INTERRUPTED:
+                return (
+                    "(interrupted)"
+                    if reply.text
+                    else "(interrupted before the first word; /retry asks again)"
+                )
+            case FinishReason.LENGTH if reached_max_tokens(reply, self.settings, self.engine.info.n_ctx):
+                return f"(stopped at max_tokens, {self.settings.max_tokens}; /set max_tokens changes it)"
+            case FinishReason.LENGTH:
+                return "(cut: the context window is full; ask to go on, and old turns make room)"
+            case FinishReason.LOOP:
+                return "(stopped: the model repeated itself; /retry asks again)"
+            case FinishReason.STOP:
+                return "" if reply.text else "(the model said nothing; /retry asks again)"
 
 
 def open_engine(app: AppContext, settings: Settings) -> Engine:

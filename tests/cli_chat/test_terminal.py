@@ -1,0 +1,348 @@
+"""The chat in a window: keys, Ctrl-C, blocks, widths; the real program with a scripted model."""
+
+import signal
+import stat
+from pathlib import Path
+
+from tests.cli_chat.terminal import (
+    ALT_ENTER,
+    CTRL_C,
+    CTRL_D,
+    CTRL_R,
+    EDITOR,
+    ENTER,
+    NEWLINE,
+    TAB,
+    UP,
+    chat_terminal,
+)
+from tests.scripted_aigc import seen_requests
+
+LONG_REPLY = "\n".join(f"line {i}" for i in range(400))
+
+
+def asked(folder: Path) -> list[str]:
+    """The last message of each request."""
+    return [request["messages"][-1][1] for request in seen_requests(folder)]
+
+
+def paste(text: str) -> str:
+    return f"\x1b[200~{text}\x1b[201~"
+
+
+def test_question_reply_and_the_way_out(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, replies=["Hello **there**."]) as terminal:
+        terminal.expect("/help lists the commands")
+        terminal.enter("hi")
+        terminal.expect("Hello there.")
+        terminal.expect_prompt()
+        terminal.expect("scripted ·")
+        terminal.enter("/exit")
+        terminal.expect_end(0)
+    assert asked(tmp_path) == ["hi"]
+
+
+def test_first_token_is_shown_while_the_rest_is_still_to_come(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, replies=["first " + "word " * 500], delay_s=0.02) as terminal:
+        terminal.expect_prompt()
+        terminal.enter("hi")
+        terminal.expect("first")
+        assert terminal.text.count("word") < 100
+
+
+def test_ctrl_c_in_a_reply_keeps_what_was_said_and_the_chat(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, replies=[LONG_REPLY, "second"], delay_s=0.01) as terminal:
+        terminal.expect_prompt()
+        terminal.enter("tell me")
+        terminal.expect("line 3")
+        terminal.send(CTRL_C)
+        terminal.expect("(interrupted)")
+        terminal.expect_prompt()
+        terminal.enter("go on")
+        terminal.expect("second")
+        terminal.expect_prompt()
+        terminal.send(CTRL_D)
+        terminal.expect_end(0)
+    roles = [role for role, _ in seen_requests(tmp_path)[1]["messages"]]
+    assert roles[-3:] == ["user", "assistant", "user"]
+    assert seen_requests(tmp_path)[1]["messages"][-2][1].startswith("line 0")
+
+
+def test_ctrl_c_while_the_prompt_is_read(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, replies=["late"], prefill_steps=200, prefill_delay_s=0.05) as terminal:
+        terminal.expect_prompt()
+        terminal.enter("word " * 14)
+        terminal.settle(0.5)
+        terminal.send(CTRL_C)
+        terminal.expect("(interrupted before the first word")
+        terminal.expect_prompt()
+        assert "late" not in terminal.text
+
+
+def test_ctrl_c_at_an_empty_prompt_hints_and_the_second_leaves(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path) as terminal:
+        terminal.expect_prompt()
+        terminal.send(CTRL_C)
+        terminal.expect("Ctrl-C again")
+        terminal.send("x\x7f")
+        terminal.expect("scripted ·")
+        terminal.send(CTRL_C)
+        terminal.expect("Ctrl-C again")
+        terminal.send(CTRL_C)
+        terminal.expect_end(0)
+
+
+def test_interrupt_signal_at_the_prompt_is_like_ctrl_c(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path) as terminal:
+        terminal.expect_prompt()
+        terminal.process.kill(signal.SIGINT)
+        terminal.expect("Ctrl-C again")
+        terminal.enter("still here")
+        terminal.expect("ok")
+
+
+def test_unsent_line_survives_ctrl_c(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path) as terminal:
+        terminal.expect_prompt()
+        terminal.send("a long thought")
+        terminal.expect("> a long thought")
+        terminal.send(CTRL_C)
+        terminal.expect_prompt()
+        terminal.send(UP)
+        terminal.expect("> a long thought")
+    assert asked(tmp_path) == []
+
+
+def test_paste_of_many_lines_does_not_send_itself(tmp_path: Path) -> None:
+    lines = "\n".join(f"pasted line {i}" for i in range(200))
+    with chat_terminal(tmp_path) as terminal:
+        terminal.expect_prompt()
+        terminal.send(paste(lines))
+        terminal.expect("pasted line 199")
+        terminal.settle()
+        assert asked(tmp_path) == []
+        terminal.send(ENTER)
+        terminal.expect("ok")
+    assert asked(tmp_path) == [lines]
+
+
+def test_keys_typed_during_a_reply_wait_unsent_for_the_next_prompt(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, replies=["word " * 60, "second"], delay_s=0.02) as terminal:
+        terminal.expect_prompt()
+        terminal.enter("hi")
+        terminal.expect("word word")
+        terminal.send("typed ahead\rand more")
+        terminal.expect(". and more")
+        assert "> typed ahead" in terminal.text
+        assert terminal.text.count("typed") == 1
+        assert asked(tmp_path) == ["hi"]
+
+
+def test_block_and_newline_keys(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path) as terminal:
+        terminal.expect_prompt()
+        terminal.send(f'"""{ENTER}first{ENTER}second')
+        terminal.expect("a block")
+        terminal.send(f'{ENTER}"""{ENTER}')
+        terminal.expect("ok")
+        terminal.expect_prompt()
+        terminal.send(f"one{NEWLINE}two{ALT_ENTER}three")
+        terminal.expect(". three")
+        terminal.send(ENTER)
+        terminal.wait(lambda: len(asked(tmp_path)) == 2, "a second question")
+    assert asked(tmp_path) == ["first\nsecond", "one\ntwo\nthree"]
+
+
+def test_question_written_in_an_editor_comes_back_to_the_prompt(tmp_path: Path) -> None:
+    editor = tmp_path / "my editor"
+    editor.write_text('#!/bin/sh\nprintf "\\nfrom the editor 中文\\n" >> "$1"\n', encoding="utf-8")
+    editor.chmod(0o755)
+    with chat_terminal(tmp_path, env={"VISUAL": f"'{editor}'"}) as terminal:
+        terminal.expect_prompt()
+        terminal.send("draft")
+        terminal.expect("> draft")
+        terminal.send(EDITOR)
+        terminal.expect("from the editor")
+        assert asked(tmp_path) == []
+        terminal.send(ENTER)
+        terminal.expect("ok")
+    assert asked(tmp_path) == ["draft\nfrom the editor 中文"]
+
+
+def test_editor_that_fails_changes_nothing(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, env={"VISUAL": "false"}) as terminal:
+        terminal.expect_prompt()
+        terminal.send("draft")
+        terminal.send(EDITOR)
+        terminal.expect("nothing changed")
+        terminal.expect("> draft")
+
+
+def test_undo_and_retry_in_the_window(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, replies=["first reply", "second reply"]) as terminal:
+        terminal.expect_prompt()
+        terminal.enter("question")
+        terminal.expect("first reply")
+        terminal.expect_prompt()
+        terminal.enter("/retry")
+        terminal.expect("second reply")
+        terminal.expect_prompt()
+        terminal.enter("/undo")
+        terminal.expect("took back: question")
+        terminal.enter("/edit")
+        terminal.expect("there is nothing to undo")
+    assert asked(tmp_path) == ["question", "question"]
+
+
+def test_edit_gives_the_last_question_back(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path) as terminal:
+        terminal.expect_prompt()
+        terminal.enter("a question")
+        terminal.expect("ok")
+        terminal.expect_prompt()
+        terminal.enter("/edit")
+        terminal.expect_prompt("> a question")
+        terminal.send(f", changed{ENTER}")
+        terminal.wait(lambda: len(asked(tmp_path)) == 2, "the changed question")
+    assert asked(tmp_path)[1] == "a question, changed"
+    assert len(seen_requests(tmp_path)[1]["messages"]) == len(seen_requests(tmp_path)[0]["messages"])
+
+
+def test_question_too_long_for_the_window_stays_to_be_edited(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, "--context", "256") as terminal:
+        terminal.expect_prompt()
+        terminal.send(paste("much " * 300 + "END"))
+        terminal.expect("END")
+        terminal.send(ENTER)
+        terminal.expect("the context window holds 256")
+        terminal.wait(lambda: terminal.text.count("END") >= 2, "the question again")
+    assert asked(tmp_path) == []
+
+
+def test_narrow_window(tmp_path: Path) -> None:
+    reply = "A reply of some length.\n\n```python\nprint('a line that is far too long')\n```\n"
+    with chat_terminal(tmp_path, replies=[reply], columns=20, lines=30) as terminal:
+        terminal.expect("Ctrl-D leaves.")
+        terminal.enter("hi")
+        terminal.expect("too long")
+        terminal.wait(lambda: terminal.text.endswith("scripted"), "a toolbar that fits")
+        terminal.enter("/help")
+        terminal.expect("Ctrl-X Ctrl-E")
+        terminal.send(CTRL_D)
+        terminal.expect_end(0)
+
+
+def test_chinese_and_emoji_keep_their_places(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, replies=["你好,世界 🎉"], columns=40) as terminal:
+        terminal.expect_prompt()
+        terminal.send("用 Python 写函数")
+        terminal.wait(lambda: "数" in terminal.text, "the question")
+        assert terminal.screen.cursor.x == len("> ") + 2 + len(" Python ") + 6
+        terminal.send("\x7f\x7f序")
+        terminal.wait(lambda: "序" in terminal.text, "the changed question")
+        terminal.send(ENTER)
+        terminal.wait(lambda: "🎉" in terminal.text, "the reply")
+    assert asked(tmp_path) == ["用 Python 写序"]
+
+
+def test_window_resized_while_a_reply_streams(tmp_path: Path) -> None:
+    reply = "word " * 120 + "END"
+    with chat_terminal(tmp_path, replies=[reply], delay_s=0.01) as terminal:
+        terminal.expect_prompt()
+        terminal.enter("hi")
+        terminal.expect("word word word")
+        terminal.resize(40, 20)
+        terminal.settle(0.2)
+        terminal.resize(100, 30)
+        terminal.expect("END")
+        terminal.expect_prompt()
+        assert terminal.raw.count("END") == 1
+
+
+def test_completion_of_commands_and_paths(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("x = 1\n", encoding="utf-8")
+    with chat_terminal(tmp_path) as terminal:
+        terminal.expect_prompt()
+        terminal.send(f"/und{TAB}")
+        terminal.expect("> /undo")
+        terminal.send(CTRL_C)
+        terminal.expect_prompt()
+        terminal.send(f"explain @prog{TAB}")
+        terminal.expect("> explain @program.py")
+        terminal.send(ENTER)
+        terminal.expect("ok")
+    assert "x = 1" in asked(tmp_path)[0]
+
+
+def test_first_mistakes_get_a_helpful_answer(tmp_path: Path) -> None:
+    (tmp_path / "app.py").touch()
+    with chat_terminal(tmp_path) as terminal:
+        terminal.expect_prompt()
+        terminal.send(ENTER)
+        terminal.expect("type a question")
+        terminal.enter("/retyr")
+        terminal.expect("did you mean /retry?")
+        terminal.expect_prompt()
+        terminal.enter("app.py")
+        terminal.expect("app.py is a file")
+        terminal.expect_prompt("> @app.py")
+        terminal.send(CTRL_C)
+        terminal.expect_prompt()
+        terminal.enter(":q")
+        terminal.expect_end(0)
+    assert asked(tmp_path) == []
+
+
+def test_history_of_an_earlier_chat_is_found_again_in_a_private_file(tmp_path: Path) -> None:
+    for _ in range(2):
+        with chat_terminal(tmp_path) as terminal:
+            terminal.expect_prompt()
+            if (tmp_path / "aigc" / "state" / "history").exists():
+                terminal.send(f"{CTRL_R}unlikely")
+                terminal.expect("an unlikely question")
+                continue
+            terminal.enter("an unlikely question")
+            terminal.expect("ok")
+            terminal.expect_prompt()
+            terminal.send(CTRL_D)
+            terminal.expect_end(0)
+    mode = (tmp_path / "aigc" / "state" / "history").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+def test_no_history_file_when_it_is_off(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, "--no-history") as terminal:
+        terminal.expect_prompt()
+        terminal.enter("a secret")
+        terminal.expect("ok")
+        terminal.expect_prompt()
+        terminal.send(UP)
+        terminal.expect_prompt("> a secret")
+        terminal.send(f"{CTRL_C}{CTRL_D}")
+        terminal.expect_end(0)
+    assert not (tmp_path / "aigc" / "state" / "history").exists()
+
+
+def test_terminal_that_can_not_move_its_cursor_gets_plain_lines(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, replies=["plain reply"], env={"TERM": "dumb"}) as terminal:
+        terminal.expect("> ")
+        terminal.send("hi\n")
+        terminal.expect("plain reply")
+        terminal.wait(lambda: terminal.text.endswith(">"), "a prompt")
+        terminal.send(CTRL_C)
+        terminal.expect("Ctrl-C again")
+        terminal.send("/exit\n")
+        terminal.expect_end(0)
+        assert "\x1b" not in terminal.raw
+
+
+def test_terminal_is_as_before_when_the_chat_ends(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, replies=[LONG_REPLY], delay_s=0.01) as terminal:
+        terminal.expect_prompt()
+        terminal.enter("hi")
+        terminal.expect("line 2")
+        terminal.send(CTRL_C)
+        terminal.expect_prompt()
+        terminal.send(CTRL_D)
+        terminal.expect_end(0)
+        assert terminal.raw.rstrip().endswith(("\x1b[?25h", "\x1b[?2004l", "\x1b[0m"))

@@ -1,0 +1,90 @@
+"""Settings and a model file to the engine to use."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aigc_cli.config import Settings
+from aigc_cli.engine.base import Engine, Sampling
+from aigc_cli.engine.placement import Device, Placement, place
+from aigc_cli.models.catalog import ModelSpec
+from aigc_cli.models.gguf import read_header
+from aigc_cli.models.machine import Machine, this_machine
+from aigc_cli.models.store import StoredModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Names of a publisher's generation_config.json -> ours.
+_RECOMMENDED = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "repetition_penalty": "repeat_penalty",
+}
+
+
+def devices() -> tuple[Device, ...]:
+    """What this build of llama.cpp can compute on."""
+    from aigc_cli.engine.library import list_devices  # loads llama.cpp, 0.2 s
+
+    return list_devices()
+
+
+def machine_with(found: Sequence[Device]) -> Machine:
+    """This machine, with the memory of its largest GPU."""
+    return this_machine(max((device.free_bytes for device in found if device.is_gpu), default=0))
+
+
+def recommended_sampling(spec: ModelSpec | None) -> Sampling:
+    """What the model's publisher recommends, over general defaults."""
+    if spec is None:
+        return Sampling()
+    values = {_RECOMMENDED[name]: value for name, value in spec.sampling.items() if name in _RECOMMENDED}
+    return replace(Sampling(), **values)  # type: ignore[arg-type]  # the catalog's numbers fit their fields
+
+
+def placement_of(settings: Settings, path: "Path", found: Sequence[Device], machine: Machine) -> Placement:
+    """Context window and GPU layers for a model file under these settings."""
+    return place(
+        read_header(path),
+        found,
+        free_ram_bytes=machine.available_bytes,
+        n_ctx=settings.context,
+        n_gpu_layers=settings.gpu_layers,
+    )
+
+
+def n_threads(settings: Settings, machine: Machine) -> int:
+    """CPU threads to decode with: more than there are physical cores makes it slower."""
+    return min(settings.threads or machine.n_cores, os.cpu_count() or 1)
+
+
+def open_engine(
+    settings: Settings,
+    model: StoredModel,
+    found: Sequence[Device],
+    machine: Machine,
+    clock: Callable[[], float],
+) -> Engine:
+    """Load a model into this process.
+
+    Raises:
+        ModelError: the file is damaged, or the memory does not hold it.
+        ConfigError: a setting that this model can't have.
+    """
+    from aigc_cli.engine.llama import EngineOptions, LlamaEngine  # loads llama.cpp, 0.2 s
+
+    placement = placement_of(settings, model.path, found, machine)
+    options = EngineOptions(
+        path=model.path,
+        name=model.name,
+        n_ctx=placement.n_ctx,
+        n_threads=n_threads(settings, machine),
+        n_gpu_layers=placement.n_gpu_layers,
+        guard_loops=settings.loop_guard,
+        sampling=recommended_sampling(model.spec),
+    )
+    return LlamaEngine(options, clock)

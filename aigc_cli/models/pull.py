@@ -106,7 +106,7 @@ class _Pull:
     def fetch(self, target: Target) -> StoredModel:
         """The first source that gives a file with the right bytes."""
         directory = self.store.partial_directory / target.filename
-        failures = ""
+        failures: list[str] = []
         for source in _in_order(target.sources, self.env):
             job = Job(
                 directory / _kind(source),
@@ -119,13 +119,13 @@ class _Pull:
             try:
                 partial = _fetch_verified(source, job, self.env)
             except SourceError as error:
-                failures += f"\n  {source.label}: {error}"
+                failures.append(f"{source.label}: {error}")
                 continue
             stored = self.keep(partial, target, source.label)
             shutil.rmtree(directory, ignore_errors=True)
             return stored
         raise PullError(
-            f"no source gave {target.name}:{failures}",
+            f"no source gave {target.name}: {'; '.join(failures)}",
             "check the network, set HF_ENDPOINT to a mirror, or pull a file: aigc models pull FILE",
         )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aigc_cli.errors import FileError, InvalidModelFile, ModelNotFound
+from aigc_cli.errors import FileError, InvalidModelFile, ModelError, ModelNotFound
 from aigc_cli.models.catalog import Catalog, ModelSpec, load_catalog
 from aigc_cli.models.gguf import read_header
 
@@ -97,10 +97,10 @@ class ModelStore:
         """Delete the model's file, and its unfinished downloads.
 
         Raises:
-            ModelNotFound: no stored model has this name.
+            ModelError: no stored model has this name.
             FileError: the file can't be deleted.
         """
-        model = self._require(name)
+        model = self.require(name)
         with self._changing_index() as index:
             try:
                 model.path.unlink(missing_ok=True)
@@ -119,10 +119,10 @@ class ModelStore:
             True when the hash is the known one; False when none was known: it is now kept for the next time.
 
         Raises:
-            ModelNotFound: no stored model has this name.
+            ModelError: no stored model has this name.
             InvalidModelFile: the file is damaged, or its hash is another one.
         """
-        model = self._require(name)
+        model = self.require(name)
         read_header(model.path)
         found = hash_file(model.path, on_bytes)
         known = model.spec.sha256 if model.spec and model.spec.sha256 else model.sha256
@@ -147,20 +147,24 @@ class ModelStore:
         """Use this stored model when none is named.
 
         Raises:
-            ModelNotFound: no stored model has this name.
+            ModelError: no stored model has this name.
         """
-        model = self._require(name)
+        model = self.require(name)
         with self._changing_index() as index:
             index["default"] = model.name
         return model
 
-    def _require(self, name: str) -> StoredModel:
+    def require(self, name: str) -> StoredModel:
+        """The stored model with this name, as `find` does.
+
+        Raises:
+            ModelError: no stored model has this name.
+        """
         if model := self.find(name):
             return model
-        known = self._catalog.find(name)
-        raise ModelNotFound(
-            name, f"it is not on disk: aigc models pull {known.name}" if known else "aigc models list"
-        )
+        if known := self._catalog.find(name):
+            raise ModelError(f"{known.name} is not on disk", f"aigc models pull {known.name}")
+        raise ModelNotFound(name)
 
     def _describe(self, path: Path, entry: dict[str, Any]) -> StoredModel:
         size = path.stat().st_size

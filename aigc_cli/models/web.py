@@ -89,6 +89,7 @@ class _Transfer:
     total: int | None = None
 
     def attempt(self) -> None:
+        """Ask for the bytes that are missing, and keep what comes."""
         job, partial = self.job, self.partial
         if job.size_bytes is not None and partial.size == job.size_bytes:
             return  # an earlier pull stopped between the last byte and the verification

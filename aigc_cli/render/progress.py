@@ -1,0 +1,100 @@
+"""What a reply costs: a moving line while the prompt is read, one line of statistics after the reply."""
+
+import os
+from collections.abc import Callable
+from typing import TextIO, assert_never
+
+from aigc_cli.events import Delta, Done, Event, FinishReason, Prefill
+from aigc_cli.render.console import TerminalTraits, window_size
+
+WORTH_SHOWING_S = 0.3
+# A CPU reads 60-200 tokens a second; until this machine's own speed is known, assume the fast end.
+ASSUMED_TOKENS_PER_S = 200.0
+_ERASE_LINE = "\r\x1b[K"
+
+
+class PrefillProgress:
+    """Shows `Prefill` events as one line on stderr, gone without a trace when the reply begins.
+
+    Nothing is shown on a stream that is no terminal or can't move its cursor, nor for a prompt that is read
+    in less than 0.3 s.
+
+    Args:
+        clock: monotonic seconds.
+        size: the window's size when asked; defaults to that of `stderr`.
+    """
+
+    def __init__(
+        self,
+        stderr: TextIO,
+        traits: TerminalTraits,
+        clock: Callable[[], float],
+        size: Callable[[], os.terminal_size] | None = None,
+    ) -> None:
+        self._stream = stderr
+        self._enabled = traits.is_terminal and traits.moves_cursor
+        self._clock = clock
+        self._size = size or (lambda: window_size(stderr))
+        self._started_s = clock()
+        self._visible = False
+
+    def show(self, event: Event) -> None:
+        """Draw or redraw the line for a `Prefill`; erase it at anything else."""
+        match event:
+            case Prefill():
+                self._draw(event)
+            case Delta() | Done():
+                self.close()
+            case _:
+                assert_never(event)
+
+    def close(self) -> None:
+        """Erase the line. Harmless twice."""
+        if self._visible:
+            self._visible = False
+            self._write(_ERASE_LINE)
+
+    def _draw(self, event: Prefill) -> None:
+        elapsed_s = self._clock() - self._started_s
+        evaluated = event.done - event.cached
+        measured = evaluated > 0 and elapsed_s > 0
+        tokens_per_s = evaluated / elapsed_s if measured else ASSUMED_TOKENS_PER_S
+        if not self._enabled or (event.total - event.cached) / tokens_per_s <= WORTH_SHOWING_S:
+            return
+        left_s = (event.total - event.done) / tokens_per_s
+        parts = [f"reading {event.done:,}/{event.total:,} tokens"]
+        if event.cached:
+            parts.append(f"{event.cached / event.total:.0%} cached")
+        if measured:
+            parts += [f"{tokens_per_s:,.0f} tok/s", f"{format_duration(left_s)} left"]
+        # One column stays free: a full row would wrap, and a wrapped line can't be erased.
+        self._write(_ERASE_LINE + ", ".join(parts)[: self._size().columns - 1])
+        self._visible = True
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def format_duration(seconds: float) -> str:
+    """A duration for a person, rounded up to seconds: `3 s`, `2 min 05 s`."""
+    whole = int(-(-seconds // 1))
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def stats_line(done: Done) -> str:
+    """One line of statistics: tokens and speed of the reply and of the prompt, and why it stopped early."""
+    stats = done.stats
+    reply = [f"{stats.reply_tokens:,} tokens"]
+    if stats.decode_tokens_per_s:
+        reply.append(f"{stats.decode_tokens_per_s:.1f} tok/s")
+    prompt = [f"prompt {stats.prompt_tokens:,} tokens"]
+    if stats.cached_tokens:
+        prompt.append(f"{stats.cached_tokens:,} cached")
+    if stats.prefill_tokens_per_s:
+        prompt.append(f"{stats.prefill_tokens_per_s:.0f} tok/s")
+    parts = [", ".join(reply), ", ".join(prompt)]
+    if done.finish_reason is not FinishReason.STOP:
+        parts.append(f"stopped: {done.finish_reason}")
+    return "; ".join(parts)

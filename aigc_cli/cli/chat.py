@@ -1,14 +1,17 @@
 """`aigc chat`: a conversation in the terminal, or line by line from a pipe."""
 
+import shlex
+
 import typer
 
 from aigc_cli.chat.session import Conversation
-from aigc_cli.cli import slash
 from aigc_cli.cli.options import ENGINE, SAMPLING, VIEW, Files, Flags, Stop, app_context, setting_options
-from aigc_cli.cli.prompt import PromptSource, open_reader
+from aigc_cli.cli.prompt import PromptSource, Reader, open_reader
 from aigc_cli.cli.repl import run_repl
+from aigc_cli.cli.slash import candidates
 from aigc_cli.cli.slash_actions import attach
 from aigc_cli.cli.talk import Talk, open_engine
+from aigc_cli.cli.terminal_mode import keys_kept_quiet
 
 
 @setting_options(*ENGINE, "system", *SAMPLING, *VIEW, "history")
@@ -19,20 +22,30 @@ def chat(ctx: typer.Context, *, flags: Flags, files: Files = None, stop: Stop = 
     """
     app = app_context(ctx)
     settings = app.resolve_settings(flags).settings
-    engine = open_engine(app, settings)
-    talk = Talk(app, settings, engine, stop=tuple(stop or ()), conversation=Conversation(settings.system))
-    try:
-        for name in files or ():
-            attach(talk, name)
-        reader = open_reader(
-            app, settings, PromptSource(lambda text: slash.candidates(talk, text), talk.status)
+    with keys_kept_quiet(app):
+        talk = Talk(
+            app,
+            settings,
+            open_engine(app, settings),
+            stop=tuple(stop or ()),
+            conversation=Conversation(settings.system),
         )
-        talk.interactive = reader.interactive
-        if reader.interactive:
-            info = talk.engine.info
-            talk.remark(
-                f"{info.model}, a window of {info.n_ctx:,} tokens. /help lists the commands, Ctrl-D leaves."
-            )
-        return run_repl(talk, reader)
-    finally:
-        talk.engine.close()
+        try:
+            for name in files or ():
+                attach(talk, shlex.quote(name))
+            return run_repl(talk, _reader(talk))
+        finally:
+            talk.engine.close()
+
+
+def _reader(talk: Talk) -> Reader:
+    """Where this chat's lines come from; a person is told what they talk with."""
+    source = PromptSource(lambda text: candidates(talk, text), talk.status)
+    reader = open_reader(talk.app, talk.settings, source)
+    talk.interactive = reader.interactive
+    if reader.interactive:
+        info = talk.engine.info
+        talk.remark(
+            f"{info.model}, a window of {info.n_ctx:,} tokens. /help lists the commands, Ctrl-D leaves."
+        )
+    return reader

@@ -89,6 +89,10 @@ class LineEditor:
             return entry_text(self._session.prompt(default=draft))
         except EOFError:
             raise Leave from None
+        finally:
+            # a paste while the reply streams must be marked too, for the next prompt to know it as one
+            self._session.output.enable_bracketed_paste()
+            self._session.output.flush()
 
     def _is_completing(self) -> bool:
         before = self._session.default_buffer.document.text_before_cursor
@@ -119,9 +123,7 @@ class LineEditor:
 
     def _on_enter(self, event: KeyPressEvent) -> None:
         buffer = event.current_buffer
-        if buffer.complete_state and buffer.complete_state.current_completion:
-            buffer.complete_state = None  # Enter takes the completion; the next one sends
-        elif not buffer.text.strip():
+        if not buffer.text.strip():
             buffer.reset()
             self._hint = EMPTY_HINT
         elif is_open_block(buffer.text):

@@ -7,6 +7,7 @@ from typing import Protocol, TextIO
 from aigc_cli.chat.prompt import well_formed
 from aigc_cli.cli.context import AppContext
 from aigc_cli.config import Settings
+from aigc_cli.render.console import detect_traits
 from aigc_cli.tasks.workspace import decode_text
 
 BLOCK = '"""'
@@ -68,7 +69,7 @@ def open_reader(app: AppContext, settings: Settings, source: PromptSource) -> Re
     if not app.stdin.isatty():
         return LineReader(app.stdin)
     screen = app.stderr if app.stderr.isatty() else app.stdout
-    if not screen.isatty() or app.env.get("TERM") in {"dumb", "unknown"}:
+    if not detect_traits(screen, app.env, "auto").moves_cursor:
         return LineReader(app.stdin, app.stderr)
     from aigc_cli.cli.line_editor import LineEditor  # prompt_toolkit takes 0.1 s; --help must not pay it
 

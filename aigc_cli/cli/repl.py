@@ -4,7 +4,6 @@ from aigc_cli.cli import slash
 from aigc_cli.cli.prompt import Leave, Reader
 from aigc_cli.cli.report import report_error
 from aigc_cli.cli.talk import Talk
-from aigc_cli.cli.terminal_mode import keys_kept_quiet
 from aigc_cli.errors import AigcError, ContextOverflow, ExitCode, FileError, UsageError
 from aigc_cli.tasks.mentions import is_file
 
@@ -39,8 +38,7 @@ def run_repl(talk: Talk, reader: Reader) -> ExitCode:
 def _dispatch_reported(talk: Talk, entry: str) -> str:
     """Do what an entry says; returns the text to go on editing: a question that could not be sent."""
     try:
-        with keys_kept_quiet(talk.app.stdin):
-            return dispatch(talk, entry)
+        return dispatch(talk, entry)
     except AigcError as error:
         if not talk.interactive:
             raise

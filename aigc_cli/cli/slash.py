@@ -149,9 +149,9 @@ def find_command(name: str) -> SlashCommand:
     """
     if command := _BY_NAME.get(name.lower()):
         return command
-    close = [f"/{match}" for match in get_close_matches(name.lower(), _BY_NAME, n=3, cutoff=0.5)]
-    hint = f"did you mean {' or '.join(close)}?" if close else "/help lists the commands"
-    raise UsageError(f"no command /{name}", f"{hint} To send it to the model, begin with a space.")
+    close = [f"/{match}" for match in get_close_matches(name.lower(), _BY_NAME, n=2)]
+    hint = f"did you mean {' or '.join(close)}?" if close else "/help lists the commands;"
+    raise UsageError(f"no command is called /{name}", f"{hint} a question can begin with a space")
 
 
 def parse(entry: str) -> tuple[SlashCommand, str] | None:

@@ -1,28 +1,62 @@
-"""The terminal while a reply streams: keys typed then wait for the next prompt, not echoed into the reply."""
+"""The terminal during a chat: keys typed while a reply streams wait for the next prompt, unseen."""
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from types import FrameType
+
+from aigc_cli.cli.context import AppContext
+from aigc_cli.render.console import detect_traits
+
+_BRACKET_PASTES, _NO_BRACKETS = "\x1b[?2004h", "\x1b[?2004l"
 
 
 @contextmanager
-def keys_kept_quiet(stdin: TextIO) -> Iterator[None]:
-    """Turn echo and line editing off; Ctrl-C keeps its meaning. The mode before comes back at the end.
+def keys_kept_quiet(app: AppContext) -> Iterator[None]:
+    """Turn echo and line editing off; Ctrl-C still interrupts. The mode before comes back at the end.
 
-    A carriage return still becomes a newline, which the prompt takes for a new line of its text: what is
-    typed or pasted while a reply streams waits there, and is never sent by itself.
+    Enter stays apart from a line break and a paste is marked as one, so that the line editor can tell what
+    was sent from what was only pasted. Ctrl-C throws away nothing that waits (NOFLSH).
     """
-    if sys.platform == "win32" or not stdin.isatty():
+    can_edit = app.stdin.isatty() and detect_traits(app.stderr, app.env, "auto").moves_cursor
+    if sys.platform == "win32" or not can_edit:
         yield
         return
     import termios  # not on Windows
 
-    before = termios.tcgetattr(stdin)
-    quiet = termios.tcgetattr(stdin)
-    quiet[3] &= ~(termios.ECHO | termios.ICANON)
-    termios.tcsetattr(stdin, termios.TCSANOW, quiet)
+    before = termios.tcgetattr(app.stdin)
+    quiet = termios.tcgetattr(app.stdin)
+    quiet[0] &= ~termios.ICRNL
+    quiet[3] = (quiet[3] & ~(termios.ECHO | termios.ICANON)) | termios.NOFLSH
+    with _sigterm_unwinds():
+        try:
+            termios.tcsetattr(app.stdin, termios.TCSANOW, quiet)
+            _write(app, _BRACKET_PASTES)
+            yield
+        finally:
+            _write(app, _NO_BRACKETS)
+            termios.tcsetattr(app.stdin, termios.TCSANOW, before)
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Let a polite kill restore the terminal; by default it would end the process at once."""
+
+    def on_sigterm(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
     finally:
-        termios.tcsetattr(stdin, termios.TCSANOW, before)
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _write(app: AppContext, sequence: str) -> None:
+    app.stderr.write(sequence)
+    app.stderr.flush()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pexpect
+import psutil
 import pyte
 import pytest
 
@@ -82,6 +84,10 @@ class Terminal:
         status = self.process.exitstatus
         assert status == exit_code, f"exit code {status}; the screen:\n{self.framed()}"
 
+    def terminate_child(self) -> None:
+        """SIGTERM to the chat that runs under the window's shell."""
+        psutil.Process(self.process.pid).children()[0].terminate()
+
     def resize(self, columns: int, lines: int) -> None:
         self.screen.resize(lines, columns)
         self.process.setwinsize(lines, columns)
@@ -125,14 +131,20 @@ class Terminal:
 def chat_terminal(
     folder: Path,
     *args: str,
+    shell: bool = False,
     columns: int = 80,
     lines: int = 24,
     env: dict[str, str] | None = None,
     **script: Any,
 ) -> Iterator[Terminal]:
-    """`aigc chat` with a scripted model in a window; `folder` is its home and current directory."""
-    script.setdefault("replies", ["ok"])
+    """`aigc chat` with a scripted model in a window; `folder` is its home and current directory.
+
+    With `shell`, a shell runs it, tells its exit code and waits.
+    """
+    script.setdefault("replies", ["Understood."])
     argv = [*scripted_argv(folder, **script), "chat", *args]
+    if shell:
+        argv = ["/bin/sh", "-c", f"trap : INT; {shlex.join(argv)}; echo exit code $?; read wait"]
     world = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),

@@ -68,7 +68,7 @@ def test_unknown_command_points_to_help_and_to_the_way_around(tmp_path: Path) ->
     with pytest.raises(UsageError) as caught:
         dispatch(talk_in(tmp_path).talk, "/xyzzy")
     assert "/help" in caught.value.hint
-    assert "space" in caught.value.hint
+    assert "begin with a space" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 import signal
 import stat
+import termios
 from pathlib import Path
+
+import pytest
 
 from tests.cli_chat.terminal import (
     ALT_ENTER,
@@ -14,6 +17,7 @@ from tests.cli_chat.terminal import (
     NEWLINE,
     TAB,
     UP,
+    Terminal,
     chat_terminal,
 )
 from tests.scripted_aigc import seen_requests
@@ -98,7 +102,7 @@ def test_interrupt_signal_at_the_prompt_is_like_ctrl_c(tmp_path: Path) -> None:
         terminal.process.kill(signal.SIGINT)
         terminal.expect("Ctrl-C again")
         terminal.enter("still here")
-        terminal.expect("ok")
+        terminal.expect("Understood.")
 
 
 def test_unsent_line_survives_ctrl_c(tmp_path: Path) -> None:
@@ -122,19 +126,30 @@ def test_paste_of_many_lines_does_not_send_itself(tmp_path: Path) -> None:
         terminal.settle()
         assert asked(tmp_path) == []
         terminal.send(ENTER)
-        terminal.expect("ok")
+        terminal.expect("Understood.")
     assert asked(tmp_path) == [lines]
 
 
-def test_keys_typed_during_a_reply_wait_unsent_for_the_next_prompt(tmp_path: Path) -> None:
+def test_question_typed_during_a_reply_is_not_echoed_into_it_and_is_asked_next(tmp_path: Path) -> None:
     with chat_terminal(tmp_path, replies=["word " * 60, "second"], delay_s=0.02) as terminal:
         terminal.expect_prompt()
         terminal.enter("hi")
         terminal.expect("word word")
-        terminal.send("typed ahead\rand more")
-        terminal.expect(". and more")
-        assert "> typed ahead" in terminal.text
+        terminal.send(f"typed ahead{ENTER}and more")
+        terminal.expect("second")
+        terminal.expect_prompt("> and more")
         assert terminal.text.count("typed") == 1
+    assert asked(tmp_path) == ["hi", "typed ahead"]
+
+
+def test_paste_during_a_reply_does_not_send_itself(tmp_path: Path) -> None:
+    with chat_terminal(tmp_path, replies=["word " * 60], delay_s=0.02) as terminal:
+        terminal.expect_prompt()
+        terminal.enter("hi")
+        terminal.expect("word word")
+        assert terminal.raw.rindex("\x1b[?2004h") > terminal.raw.rindex("\x1b[?2004l")
+        terminal.send(paste("first line\rsecond line"))
+        terminal.expect_prompt(". second line")
         assert asked(tmp_path) == ["hi"]
 
 
@@ -144,7 +159,7 @@ def test_block_and_newline_keys(tmp_path: Path) -> None:
         terminal.send(f'"""{ENTER}first{ENTER}second')
         terminal.expect("a block")
         terminal.send(f'{ENTER}"""{ENTER}')
-        terminal.expect("ok")
+        terminal.expect("Understood.")
         terminal.expect_prompt()
         terminal.send(f"one{NEWLINE}two{ALT_ENTER}three")
         terminal.expect(". three")
@@ -165,7 +180,7 @@ def test_question_written_in_an_editor_comes_back_to_the_prompt(tmp_path: Path) 
         terminal.expect("from the editor")
         assert asked(tmp_path) == []
         terminal.send(ENTER)
-        terminal.expect("ok")
+        terminal.expect("Understood.")
     assert asked(tmp_path) == ["draft\nfrom the editor 中文"]
 
 
@@ -198,7 +213,7 @@ def test_edit_gives_the_last_question_back(tmp_path: Path) -> None:
     with chat_terminal(tmp_path) as terminal:
         terminal.expect_prompt()
         terminal.enter("a question")
-        terminal.expect("ok")
+        terminal.expect("Understood.")
         terminal.expect_prompt()
         terminal.enter("/edit")
         terminal.expect_prompt("> a question")
@@ -263,14 +278,18 @@ def test_completion_of_commands_and_paths(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text("x = 1\n", encoding="utf-8")
     with chat_terminal(tmp_path) as terminal:
         terminal.expect_prompt()
-        terminal.send(f"/und{TAB}")
+        terminal.send("/und")
+        terminal.expect("take back")
+        terminal.send(TAB)
         terminal.expect("> /undo")
         terminal.send(CTRL_C)
         terminal.expect_prompt()
-        terminal.send(f"explain @prog{TAB}")
+        terminal.send("explain @prog")
+        terminal.expect("  @program.py")
+        terminal.send(TAB)
         terminal.expect("> explain @program.py")
         terminal.send(ENTER)
-        terminal.expect("ok")
+        terminal.expect("Understood.")
     assert "x = 1" in asked(tmp_path)[0]
 
 
@@ -302,7 +321,7 @@ def test_history_of_an_earlier_chat_is_found_again_in_a_private_file(tmp_path: P
                 terminal.expect("an unlikely question")
                 continue
             terminal.enter("an unlikely question")
-            terminal.expect("ok")
+            terminal.expect("Understood.")
             terminal.expect_prompt()
             terminal.send(CTRL_D)
             terminal.expect_end(0)
@@ -314,7 +333,7 @@ def test_no_history_file_when_it_is_off(tmp_path: Path) -> None:
     with chat_terminal(tmp_path, "--no-history") as terminal:
         terminal.expect_prompt()
         terminal.enter("a secret")
-        terminal.expect("ok")
+        terminal.expect("Understood.")
         terminal.expect_prompt()
         terminal.send(UP)
         terminal.expect_prompt("> a secret")
@@ -325,7 +344,7 @@ def test_no_history_file_when_it_is_off(tmp_path: Path) -> None:
 
 def test_terminal_that_can_not_move_its_cursor_gets_plain_lines(tmp_path: Path) -> None:
     with chat_terminal(tmp_path, replies=["plain reply"], env={"TERM": "dumb"}) as terminal:
-        terminal.expect("> ")
+        terminal.wait(lambda: terminal.text.endswith(">"), "a prompt")
         terminal.send("hi\n")
         terminal.expect("plain reply")
         terminal.wait(lambda: terminal.text.endswith(">"), "a prompt")
@@ -336,13 +355,29 @@ def test_terminal_that_can_not_move_its_cursor_gets_plain_lines(tmp_path: Path) 
         assert "\x1b" not in terminal.raw
 
 
-def test_terminal_is_as_before_when_the_chat_ends(tmp_path: Path) -> None:
-    with chat_terminal(tmp_path, replies=[LONG_REPLY], delay_s=0.01) as terminal:
+def is_cooked(terminal: Terminal) -> bool:
+    """Whether the window echoes, edits lines and makes Enter a newline, as a shell needs it."""
+    attributes = termios.tcgetattr(terminal.process.child_fd)
+    wanted = termios.ECHO | termios.ICANON | termios.ISIG
+    return bool(attributes[0] & termios.ICRNL) and attributes[3] & wanted == wanted
+
+
+@pytest.mark.parametrize("way_out", ["Ctrl-D", "SIGTERM at the prompt", "SIGTERM in a reply"])
+def test_terminal_is_as_before_when_the_chat_ends(tmp_path: Path, way_out: str) -> None:
+    # a shell that stays, so that the window outlives the chat
+    with chat_terminal(tmp_path, replies=[LONG_REPLY], delay_s=0.01, shell=True) as terminal:
         terminal.expect_prompt()
+        assert not is_cooked(terminal)
         terminal.enter("hi")
         terminal.expect("line 2")
-        terminal.send(CTRL_C)
-        terminal.expect_prompt()
-        terminal.send(CTRL_D)
-        terminal.expect_end(0)
-        assert terminal.raw.rstrip().endswith(("\x1b[?25h", "\x1b[?2004l", "\x1b[0m"))
+        if way_out != "SIGTERM in a reply":
+            terminal.send(CTRL_C)
+            terminal.expect_prompt()
+        if way_out == "Ctrl-D":
+            terminal.send(CTRL_D)
+        else:
+            terminal.terminate_child()
+        terminal.expect("exit code 0" if way_out == "Ctrl-D" else "exit code 143")
+        assert is_cooked(terminal)
+        assert terminal.raw.rindex("\x1b[?2004l") > terminal.raw.rindex("\x1b[?2004h")
+        assert terminal.raw.rfind("\x1b[?25h") >= terminal.raw.rfind("\x1b[?25l")

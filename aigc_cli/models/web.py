@@ -21,7 +21,6 @@ CONNECT_TIMEOUT_S = 10.0  # "no network" is told in seconds
 READ_TIMEOUT_S = 30.0
 MAX_IDLE_RETRIES = 3  # attempts in a row that bring nothing
 RETRY_PAUSE_S = 0.5
-CHUNK_BYTES = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
@@ -56,8 +55,8 @@ def download(url: str, headers: Mapping[str, str], job: Job) -> Partial:
             try:
                 transfer.attempt()
             except httpx2.HTTPError as error:
-                received = received or partial.size != before
-                idle = 0 if partial.size != before else idle + 1
+                received = received or partial.size > before
+                idle = 0 if partial.size > before else idle + 1
                 if not received or idle >= MAX_IDLE_RETRIES:
                     raise SourceError(transfer.reason(error)) from error
                 time.sleep(RETRY_PAUSE_S)
@@ -101,7 +100,7 @@ class _Transfer:
             if response.is_error:
                 raise SourceError(_refusal(response.status_code))
             self._begin(response)
-            for chunk in response.iter_raw(CHUNK_BYTES):
+            for chunk in response.iter_raw():  # as it comes: gathered bytes would be lost with the connection
                 partial.write(chunk)
                 if self.total is not None and partial.size > self.total:
                     partial.discard()

@@ -10,8 +10,10 @@ import numpy as np
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 
 
-def write_model(path: Path, *, kv_heads: int | Sequence[int] = 2, template: str | None = TEMPLATE) -> Path:
-    """A two-layer model with a vocabulary of 40 tokens; 4 query heads of length 16."""
+def write_model(
+    path: Path, *, kv_heads: int | Sequence[int] = 2, template: str | None = TEMPLATE, rows: int = 128
+) -> Path:
+    """A two-layer model, a vocabulary of 40 tokens, 4 query heads of length 16; `rows` makes it larger."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("Tiny Test")
     writer.add_context_length(2048)
@@ -31,7 +33,7 @@ def write_model(path: Path, *, kv_heads: int | Sequence[int] = 2, template: str 
     for name, shape in (
         ("token_embd.weight", (40, 64)),
         ("blk.0.attn_q.weight", (64, 64)),
-        ("blk.1.attn_q.weight", (128, 64)),
+        ("blk.1.attn_q.weight", (rows, 64)),
         ("output.weight", (40, 64)),
     ):
         weights = quantize(rng.standard_normal(shape, dtype=np.float32), gguf.GGMLQuantizationType.Q8_0)

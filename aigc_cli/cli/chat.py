@@ -1,21 +1,29 @@
 """`aigc chat`: a conversation in the terminal, or line by line from a pipe."""
 
 import shlex
+from typing import Annotated
 
 import typer
 
 from aigc_cli.chat.session import Conversation
-from aigc_cli.cli.options import ENGINE, SAMPLING, VIEW, Files, Flags, Stop, app_context, setting_options
+from aigc_cli.cli.options import ENGINE, SAMPLING, VIEW, Flags, Stop, app_context, setting_options
 from aigc_cli.cli.prompt import PromptSource, Reader, open_reader
 from aigc_cli.cli.repl import run_repl
 from aigc_cli.cli.slash import candidates
 from aigc_cli.cli.slash_actions import attach
-from aigc_cli.cli.talk import Talk, open_engine
+from aigc_cli.cli.talk import Talk
 from aigc_cli.cli.terminal_mode import keys_kept_quiet
+
+Attached = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f", "--file", metavar="PATH", help="a file, or 'glob/**/*.py', for the first question; repeatable"
+    ),
+]
 
 
 @setting_options(*ENGINE, "system", *SAMPLING, *VIEW, "history")
-def chat(ctx: typer.Context, *, flags: Flags, files: Files = None, stop: Stop = None) -> int:
+def chat(ctx: typer.Context, *, flags: Flags, files: Attached = None, stop: Stop = None) -> int:
     """Talk with the model: it remembers the conversation; /help lists the commands.
 
     From a pipe each line is a question or a command.
@@ -26,7 +34,7 @@ def chat(ctx: typer.Context, *, flags: Flags, files: Files = None, stop: Stop = 
         talk = Talk(
             app,
             settings,
-            open_engine(app, settings),
+            app.open_engine(settings),
             stop=tuple(stop or ()),
             conversation=Conversation(settings.system),
         )

@@ -1,6 +1,7 @@
 """The engine of a command: llama.cpp in this process, with the model pulled first where it is missing."""
 
 from aigc_cli.cli.context import AppContext
+from aigc_cli.cli.loading import loading_line
 from aigc_cli.cli.pulling import pull_with_progress
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Engine
@@ -24,4 +25,5 @@ def open_local_engine(app: AppContext, settings: Settings) -> Engine:
     model = locate(settings.model, catalog, store, machine)
     if isinstance(model, ModelSpec):
         model = pull_with_progress(app, model.name)
-    return open_engine(settings, model, found, machine, app.clock)
+    with loading_line(app, model.name):
+        return open_engine(settings, model, found, machine, app.clock)

@@ -110,7 +110,13 @@ COMMANDS: tuple[SlashCommand, ...] = (
         act.copy,
         names=lambda _talk, _argument: ["all"],
     ),
-    SlashCommand("model", "[NAME]", "show the model, or go on with another one", act.switch_model),
+    SlashCommand(
+        "model",
+        "[NAME]",
+        "show the model, or go on with another one",
+        act.switch_model,
+        names=act.model_names,
+    ),
     SlashCommand(
         "set",
         "[NAME [VALUE|default]]",

@@ -12,6 +12,11 @@ from aigc_cli.cli.talk import Talk
 from aigc_cli.config import Settings, parse_value
 from aigc_cli.engine.base import Message
 from aigc_cli.errors import UsageError
+from aigc_cli.models.catalog import load_catalog
+from aigc_cli.models.choose import locate
+from aigc_cli.models.gguf import read_header
+from aigc_cli.models.machine import this_machine
+from aigc_cli.models.store import ModelStore, StoredModel
 from aigc_cli.render.console import detect_traits
 from aigc_cli.render.progress import stats_line
 from aigc_cli.tasks.attachments import is_pattern, read_attachment, read_pattern
@@ -155,8 +160,24 @@ def copy(talk: Talk, argument: str) -> None:
 def switch_model(talk: Talk, argument: str) -> None:
     """Show the model, or load another one and go on."""
     if argument:
+        _refuse_unusable_model(talk, argument)
         talk.reopen(replace(talk.settings, model=argument))
     talk.show(f"{talk.engine.info.model}, a window of {talk.engine.info.n_ctx:,} tokens")
+
+
+def _refuse_unusable_model(talk: Talk, name: str) -> None:
+    """Find a typo or a broken file before the model at work, with all that it has read, is closed."""
+    catalog = load_catalog()
+    found = locate(name, catalog, ModelStore(talk.app.directories.models, catalog), this_machine())
+    if isinstance(found, StoredModel):
+        read_header(found.path)
+
+
+def model_names(talk: Talk, _argument: str) -> list[str]:
+    """The models that /model can switch to: those on disk, then the known ones."""
+    catalog = load_catalog()
+    stored = [model.name for model in ModelStore(talk.app.directories.models, catalog).list()]
+    return list(dict.fromkeys([*stored, *(spec.name for spec in catalog if not spec.for_tests)]))
 
 
 def change_setting(talk: Talk, argument: str) -> None:
@@ -169,8 +190,9 @@ def change_setting(talk: Talk, argument: str) -> None:
         )
         raise UsageError(f"/set knows no {name!r}", hint)
     if not value:
-        shown = [name] if name else SETTABLE
-        talk.show("\n".join(_setting_row(talk, each) for each in shown))
+        talk.show(
+            _explained(talk, name) if name else "\n".join(_setting_row(talk, each) for each in SETTABLE)
+        )
         return
     default = next(f.default for f in fields(Settings) if f.name == name)
     parsed = default if value == "default" else parse_value(name, value, "/set")
@@ -218,9 +240,12 @@ def _setting_row(talk: Talk, name: str) -> str:
     if value is None and name in SAMPLING:
         value = getattr(talk.sampling(), name)
     words = {"None": "automatic", "True": "on", "False": "off"}
-    shown = words.get(str(value), value)
+    return f"{name} = {words.get(str(value), value)}"
+
+
+def _explained(talk: Talk, name: str) -> str:
     meaning = next(f.metadata["help"] for f in fields(Settings) if f.name == name)
-    return f"{name} = {shown}  ({meaning})"
+    return f"{_setting_row(talk, name)}\n  {meaning}"
 
 
 def _last_reply(talk: Talk) -> str:

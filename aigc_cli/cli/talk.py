@@ -113,9 +113,9 @@ class Talk:
         """
         self.engine.close()
         try:
-            self.engine = open_engine(self.app, settings)
+            self.engine = self.app.open_engine(settings)
         except (AigcError, KeyboardInterrupt):
-            self.engine = open_engine(self.app, self.settings)
+            self.engine = self.app.open_engine(self.settings)
             raise
         self.settings = settings
         self.conversation.n_hidden = 0  # another window: choose anew what fits
@@ -207,17 +207,3 @@ class Talk:
                 return "(stopped: the model repeated itself; /retry asks again)"
             case FinishReason.STOP:
                 return "" if reply.text else "(the model said nothing; /retry asks again)"
-
-
-def open_engine(app: AppContext, settings: Settings) -> Engine:
-    """The engine for these settings, with a line on the screen while it loads."""
-    traits = detect_traits(app.stderr, app.env, settings.color)
-    if not traits.moves_cursor:
-        return app.open_engine(settings)
-    app.stderr.write(f"loading {sanitize(settings.model or 'the model')} …")
-    app.stderr.flush()
-    try:
-        return app.open_engine(settings)
-    finally:
-        app.stderr.write("\r\x1b[K")
-        app.stderr.flush()

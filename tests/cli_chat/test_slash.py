@@ -99,6 +99,7 @@ def test_command_names_and_their_arguments_are_completed(tmp_path: Path) -> None
     assert completions(tmp_path, "/set stats o") == ["on", "off"]
     assert completions(tmp_path, "/file a") == ["app.py"]
     assert completions(tmp_path, "/file app.py s") == ["src/"]
+    assert "qwen2.5-coder-1.5b" in completions(tmp_path, "/model qwen")
     assert completions(tmp_path, "/help un") == ["undo"]
     assert completions(tmp_path, "/undo ") == []
     assert completions(tmp_path, "an ordinary word") == []

@@ -20,6 +20,8 @@ from aigc_cli.errors import (
     ExitCode,
     FileError,
     Interrupted,
+    InvalidModelFile,
+    ModelNotFound,
     UsageError,
 )
 from aigc_cli.events import FinishReason
@@ -161,13 +163,13 @@ def test_unusable_setting_is_refused_and_changes_nothing(tmp_path: Path, command
 
 
 def test_another_model_takes_the_conversation_over(tmp_path: Path) -> None:
-    world = talked(tmp_path, "q1", "/model other")
+    world = talked(tmp_path, "q1", "/model smollm2-135m")
     assert world.engine.closed
-    assert world.talk.engine.info.model == "other"
+    assert world.talk.engine.info.model == "smollm2-135m"
     assert world.talk.conversation.messages()[0].content == "q1"
     dispatch(world.talk, "/set context 512")
     assert world.talk.engine.info.n_ctx == 512
-    assert world.talk.engine.info.model == "other"
+    assert world.talk.engine.info.model == "smollm2-135m"
 
 
 def test_model_that_can_not_be_loaded_leaves_the_old_one_at_work(tmp_path: Path) -> None:
@@ -181,9 +183,20 @@ def test_model_that_can_not_be_loaded_leaves_the_old_one_at_work(tmp_path: Path)
 
     world.talk.app = replace(world.talk.app, engine_factory=only_the_default)
     with pytest.raises(AigcError, match="no such model"):
-        dispatch(world.talk, "/model nothing")
+        dispatch(world.talk, "/model smollm2-135m")
     dispatch(world.talk, "still there?")
     assert world.replies == "ok"
+
+
+def test_typo_in_a_model_name_and_a_broken_file_leave_the_loaded_one_untouched(tmp_path: Path) -> None:
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF, or is it")
+    world = talk_in(tmp_path)
+    with pytest.raises(ModelNotFound) as caught:
+        dispatch(world.talk, "/model qwen2.5-codr-1.5b")
+    assert "qwen2.5-coder-1.5b" in caught.value.hint
+    with pytest.raises(InvalidModelFile):
+        dispatch(world.talk, f"/model {tmp_path}/broken.gguf")
+    assert not world.engine.closed
 
 
 def test_last_code_block_and_the_conversation_are_saved(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_question_too_long_for_the_window_stays_to_be_edited(tmp_path: Path) -> 
 def test_narrow_window(tmp_path: Path) -> None:
     reply = "A reply of some length.\n\n```python\nprint('a line that is far too long')\n```\n"
     with chat_terminal(tmp_path, replies=[reply], columns=20, lines=30) as terminal:
-        terminal.expect("Ctrl-D leaves.")
+        terminal.expect("D leaves")
         terminal.enter("hi")
         terminal.expect("too long")
         terminal.wait(lambda: terminal.text.endswith("scripted"), "a toolbar that fits")

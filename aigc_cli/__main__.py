@@ -33,7 +33,7 @@ def run_process(argv: Sequence[str], engine_factory: "EngineFactory | None" = No
 
     app = _process_context(engine_factory or _local_engine())
     code = run(argv, app)
-    return _flush(app.stdout, code)
+    return _deliver(app.stdout, "", code)
 
 
 def _local_engine() -> "EngineFactory":
@@ -44,8 +44,7 @@ def _local_engine() -> "EngineFactory":
 
 def _print_version() -> int:
     stdout = sys.stdout or _null_stream(os.O_RDONLY, "w")
-    stdout.write(f"aigc {__version__}\n")
-    return _flush(stdout, 0)
+    return _deliver(stdout, f"aigc {__version__}\n", 0)
 
 
 def _process_context(engine_factory: "EngineFactory") -> "AppContext":
@@ -88,11 +87,12 @@ def _utf8(stream: TextIO) -> TextIO:
     return stream
 
 
-def _flush(stdout: TextIO, code: int) -> int:
-    """Deliver what is buffered; the interpreter would report a failure in its own noisy way."""
+def _deliver(stdout: TextIO, text: str, code: int) -> int:
+    """Write the last text and what is buffered; the interpreter would report a failure with noise."""
     from aigc_cli.errors import ExitCode
 
     try:
+        stdout.write(text)
         stdout.flush()
     except OSError as error:
         with os.fdopen(os.open(os.devnull, os.O_WRONLY), "wb") as null:

@@ -209,7 +209,7 @@ def load_settings(
         (str(directories.config_file), read_settings_file(directories.config_file))
     ]
     if project := find_project_file(cwd):
-        layers.append((str(project), _project_settings(project)))
+        layers.append((str(project), _project_settings(project, cwd)))
     names = [f.name for f in fields(Settings)]
     variables = {name: f"AIGC_{name.upper()}" for name in names}
     layers += [
@@ -230,16 +230,18 @@ def load_settings(
     return ResolvedSettings(settings, origins)
 
 
-def _project_settings(path: Path) -> dict[str, Value]:
+def _is_file_or_address(model: str) -> bool:
+    return any(mark in model for mark in "/\\:~") or model.lower().endswith(".gguf")
+
+
+def _project_settings(path: Path, cwd: Path) -> dict[str, Value]:
     values = read_settings_file(path)
     for f in fields(Settings):
         if f.name in values and not f.metadata["project"]:
             raise ConfigError(f"{path}: a project can't set {f.name}", "move it to your own config.toml")
     model = values.get("model")
     # A repository that someone else wrote names a model; it does not choose which file llama.cpp parses.
-    if isinstance(model, str) and (
-        "/" in model or "\\" in model or ":" in model or model.lower().endswith(".gguf")
-    ):
+    if isinstance(model, str) and (_is_file_or_address(model) or (cwd / model).is_file()):
         raise ConfigError(
             f"{path}: a project names a model, not a file or address: {model!r}", "aigc models list"
         )

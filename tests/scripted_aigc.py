@@ -4,8 +4,9 @@
     subprocess.run([*argv, "ask", "hi"], ...)
 
 The script is a JSON file. `replies` are said in order (`{prompt}` in a reply becomes the last message), the
-other knobs are those of ScriptedEngine. Each request that the engine sees is added to `<script>.requests` as a
-line of JSON: `{"messages": [[role, content], ...], "reply_prefix": ..., "sampling": {...}, "constraint": ...}`.
+other knobs are those of ScriptedEngine. Each request that the engine sees becomes a line of JSON in
+`<script>.requests`:
+`{"messages": [[role, content], ...], "reply_prefix": ..., "sampling": {...}, "constraint": ...}`.
 """
 
 import json

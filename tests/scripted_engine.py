@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from aigc_cli.engine.base import Chat, EngineInfo, Request
+from aigc_cli.errors import ContextOverflow
 from aigc_cli.events import Delta, Done, Event, FinishReason, Prefill, Stats
 
 Reply = str | Callable[[Request], str]
@@ -39,6 +40,8 @@ class ScriptedEngine:
         reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
         text = reply(request) if callable(reply) else reply
         n_prompt = self.count(request)
+        if n_prompt >= self.info.n_ctx:
+            raise ContextOverflow(n_prompt, self.info.n_ctx)
         for step in range(1, self.prefill_steps + 1):
             if self._cancelled.wait(self.prefill_delay_s):
                 yield Done(FinishReason.INTERRUPTED, Stats(prompt_tokens=n_prompt))

@@ -12,7 +12,9 @@ from aigc_cli.cli.ask import ask
 from aigc_cli.cli.chat import chat
 from aigc_cli.cli.config import config_app
 from aigc_cli.cli.context import AppContext
+from aigc_cli.cli.doctor import doctor
 from aigc_cli.cli.gen import gen
+from aigc_cli.cli.models import models_app
 from aigc_cli.cli.options import app_context
 from aigc_cli.cli.report import note, report_error
 from aigc_cli.cli.route import route
@@ -54,6 +56,8 @@ def aigc(
 cli.command()(ask)
 cli.command()(chat)
 cli.command()(gen)
+cli.command()(doctor)
+cli.add_typer(models_app, name="models")
 cli.add_typer(config_app, name="config")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from aigc_cli.chat.prompt import well_formed
 from aigc_cli.engine.base import Choices, Constraint, Grammar, JsonSchema
 from aigc_cli.errors import FileError, UsageError
-from aigc_cli.tasks.workspace import read_text
+from aigc_cli.tasks.workspace import named_path, read_text
 
 
 def read_constraint(
@@ -51,7 +51,7 @@ def _checked_schema(text: str) -> str:
 
 def _read(cwd: Path, name: str, option: str) -> str:
     try:
-        return read_text(cwd / Path(name).expanduser(), name)
+        return read_text(named_path(name, cwd), name)
     except FileError as error:
         raise UsageError(f"{option}: {error.message}", error.hint) from error
 

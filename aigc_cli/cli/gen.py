@@ -26,7 +26,7 @@ from aigc_cli.tasks.checks import syntax_error
 from aigc_cli.tasks.code_blocks import CodeBlock
 from aigc_cli.tasks.generate import FileTask, code_of_reply, file_request
 from aigc_cli.tasks.languages import Language, language_called, language_of
-from aigc_cli.tasks.workspace import refuse_bad_target, write_atomic
+from aigc_cli.tasks.workspace import named_path, refuse_bad_target, write_atomic
 
 STDOUT = "-"
 
@@ -56,7 +56,7 @@ def gen(
     app = app_context(ctx)
     if not output:
         raise UsageError("gen needs -o FILE", "aigc gen 'a word counter' -o wc.py; -o - prints the code")
-    target = None if output == STDOUT else app.cwd / Path(output).expanduser()
+    target = None if output == STDOUT else named_path(output, app.cwd)
     if target:
         refuse_bad_target(target, output, overwrite=force)
     language = _language(lang, "" if target is None else output)

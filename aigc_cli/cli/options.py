@@ -60,7 +60,8 @@ def app_context(ctx: typer.Context) -> AppContext:
 def setting_options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Add an option for each of these settings to a command that takes them together as `flags`."""
 
-    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+    def with_options(command: Callable[..., int]) -> Callable[..., int]:
+        """The command with one parameter more for each setting, and without `flags`."""
         signature = inspect.signature(command, eval_str=True)
         own = [parameter for parameter in signature.parameters.values() if parameter.name != "flags"]
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [
@@ -77,7 +78,7 @@ def setting_options(*names: str) -> Callable[[Callable[..., int]], Callable[...,
         vars(with_flags)["__signature__"] = signature.replace(parameters=parameters)
         return with_flags
 
-    return decorate
+    return with_options
 
 
 def _option(name: str) -> inspect.Parameter:

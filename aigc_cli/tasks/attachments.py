@@ -8,7 +8,7 @@ from pathlib import Path
 from aigc_cli.chat.prompt import Attachment
 from aigc_cli.errors import FileError
 from aigc_cli.tasks.languages import language_of
-from aigc_cli.tasks.workspace import BinaryFile, read_text
+from aigc_cli.tasks.workspace import BinaryFile, named_path, read_text
 
 MAX_FILES = 1000  # of one pattern; '/**' would walk the whole machine
 
@@ -19,9 +19,10 @@ def read_attachment(path: str | Path, cwd: Path) -> Attachment:
     Raises:
         FileError: it can't be read, or is no text.
     """
-    expanded = Path(path).expanduser()
-    name = str(expanded.relative_to(cwd)) if expanded.is_relative_to(cwd) else str(path)
-    text = read_text(cwd / expanded, name)
+    file = named_path(path, cwd)
+    is_inside = isinstance(path, Path) and file.is_relative_to(cwd)
+    name = str(file.relative_to(cwd)) if is_inside else str(path)
+    text = read_text(file, name)
     language = language_of(name, text[:200])
     return Attachment(name, text, language.tag if language else "")
 
@@ -55,7 +56,7 @@ def is_pattern(name: str, cwd: Path) -> bool:
 
 
 def _matching_files(pattern: str, cwd: Path) -> Iterator[str]:
-    expanded = str(Path(pattern).expanduser()) if pattern.startswith("~") else pattern
+    expanded = str(named_path(pattern, cwd)) if pattern.startswith("~") else pattern
     # not Path.glob: that yields hidden files too, and one absolute pattern is not relative to any directory
     matches = glob.iglob(expanded, root_dir=cwd, recursive=True)  # noqa: PTH207
     return (name for name in matches if (cwd / name).is_file())

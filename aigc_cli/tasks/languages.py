@@ -85,7 +85,6 @@ LANGUAGES = (
     Language("css", "CSS", (".css",), "", _C),
     Language("scss", "SCSS", (".scss",), "//", _C),
     Language("vue", "Vue", (".vue",), "", _XML),
-    Language("svelte", "Svelte", (".svelte",), "", _XML),
     Language("xml", "XML", (".xml", ".svg", ".xsd"), "", _XML),
     Language("json", "JSON", (".json",), aliases=("jsonc",)),
     Language("yaml", "YAML", (".yaml", ".yml"), "#", aliases=("yml",)),

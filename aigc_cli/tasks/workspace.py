@@ -33,6 +33,22 @@ class BinaryFile(FileError):
     """Not text."""
 
 
+def named_path(name: str | Path, cwd: Path) -> Path:
+    """The file that a person means by a name: relative to `cwd`, or below a home directory for `~`.
+
+    Raises:
+        FileError: it can't be the name of a file.
+    """
+    if not str(name) or "\0" in str(name):
+        raise FileError(f"{str(name)!r} is no file name", "name a file")
+    try:
+        return cwd / Path(name).expanduser()
+    except RuntimeError:
+        raise FileError(
+            f"{str(name)!r}: no such user", "./~name is a file whose name starts with ~"
+        ) from None
+
+
 def read_text(path: Path, name: str = "") -> str:
     """The text of a file, with its line endings as they are; `name` is what errors call it.
 
@@ -53,9 +69,8 @@ def read_text(path: Path, name: str = "") -> str:
         raise FileError(
             f"no file {name!r}", "check the name; a relative one starts at the current directory"
         ) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise FileError(f"{name!r} can't be read: {reason}") from error
+    except OSError as error:
+        raise FileError(f"{name!r} can't be read: {error.strerror}") from error
     if len(data) > MAX_INPUT_BYTES:
         raise InputTooLarge(name, len(data))
     return decode_text(data, name)
@@ -112,9 +127,8 @@ def refuse_bad_target(path: Path, name: str, *, overwrite: bool) -> None:
         closed = not os.access(folder, os.W_OK | os.X_OK) or (
             target.exists() and not os.access(target, os.W_OK)
         )
-    except (OSError, ValueError) as error:  # a name too long, a NUL in it, a loop of links
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise FileError(f"{name!r} can't be written: {reason}") from error
+    except OSError as error:  # a name too long, for one
+        raise FileError(f"{name!r} can't be written: {error.strerror}") from error
     if closed:
         raise FileError(f"{name!r} can't be written: no permission", "choose another directory")
 
@@ -136,18 +150,20 @@ def write_atomic(path: Path, text: str, name: str = "") -> None:
         _write_through(temporary, text.encode("utf-8", "surrogateescape"), _mode_of(target))
         temporary.replace(target)
         _sync(target.parent)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise FileError(f"{name!r} can't be written: {reason}") from error
+        raise FileError(f"{name!r} can't be written: {error.strerror}") from error
 
 
 def _follow_link(path: Path, name: str) -> Path:
     if not path.is_symlink():
         return path
-    target = path.resolve()
-    if not target.is_relative_to(path.parent.resolve()):
+    # realpath, since Path.resolve() raises one thing or another for a loop, by the version of Python
+    target, folder = Path(os.path.realpath(path)), Path(os.path.realpath(path.parent))
+    if target.is_symlink():
+        raise FileError(f"{name!r} is a link that leads to itself", "name another file")
+    if not target.is_relative_to(folder):
         raise FileError(
             f"{name!r} is a link that leads out of its directory", f"write to {str(target)!r} itself"
         )

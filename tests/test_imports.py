@@ -1,0 +1,60 @@
+"""What starting up costs: --help must not pay for what only a reply needs."""
+
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("llama_cpp", "numpy", "huggingface_hub", "prompt_toolkit", "rich", "pygments", "psutil", "jinja2")
+STARTS = {
+    "import aigc_cli.cli.app": "import aigc_cli.cli.app",
+    "--help": "from aigc_cli.__main__ import run_process; run_process(['--help'])",
+    "ask --help": "from aigc_cli.__main__ import run_process; run_process(['ask', '--help'])",
+    "models --help": "from aigc_cli.__main__ import run_process; run_process(['models', '--help'])",
+    "--version": "from aigc_cli.__main__ import run_process; run_process(['--version'])",
+    "config show": "from aigc_cli.__main__ import run_process; run_process(['config', 'show'])",
+    "a mistake": "from aigc_cli.__main__ import run_process; run_process(['ask', '--no-such-option'])",
+}
+MOST = 6.0  # times the start of a bare interpreter
+RUNS = 9
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"{code}\nimport sys; print('\\n' + ' '.join(sys.modules), file=sys.__stdout__)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_nothing_heavy_is_imported(start: str) -> None:
+    loaded = loaded_by(STARTS[start])
+    assert "aigc_cli" in loaded
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_the_version_does_not_even_need_typer() -> None:
+    assert "typer" not in loaded_by(STARTS["--version"])
+
+
+def seconds(*arguments: str) -> float:
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True
+    )
+    return time.perf_counter() - started
+
+
+def test_the_version_takes_no_more_than_six_times_a_bare_interpreter() -> None:
+    # alternating, so that whatever else the machine does falls on both alike
+    pairs = [(seconds("-c", "pass"), seconds("-m", "aigc_cli", "--version")) for _ in range(RUNS)]
+    bare, version = (statistics.median(column) for column in zip(*pairs, strict=True))
+    assert version <= MOST * bare

@@ -9,7 +9,7 @@ import typer
 
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import app_context
-from aigc_cli.cli.pulling import gigabytes, pull_with_progress, transfer_view
+from aigc_cli.cli.pulling import size_text, pull_with_progress, transfer_view
 from aigc_cli.cli.report import note
 from aigc_cli.errors import ExitCode, Interrupted, InvalidModelFile, UsageError
 from aigc_cli.models.catalog import ModelSpec, load_catalog
@@ -141,7 +141,7 @@ def rm(
     app = app_context(ctx)
     store = _store(app)
     model = store.require(name)
-    if not yes and not _confirmed(app, f"delete {model.name} ({gigabytes(model.size_bytes)}, {model.path})?"):
+    if not yes and not _confirmed(app, f"delete {model.name} ({size_text(model.size_bytes)}, {model.path})?"):
         note(app, f"{model.name} was kept")
         return ExitCode.FAILURE
     store.remove(name)
@@ -232,14 +232,15 @@ def _write_table(app: AppContext, rows: Sequence[Row]) -> None:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    licence = row.licence or "unknown"
+    # What a person may do with it matters more here than its name, which `info` gives.
+    licence = "non-commercial" if row.commercial_use is False else row.licence or "unknown"
     return (
         sanitize(row.name) + (" *" if row.is_default else ""),
-        gigabytes(row.size_bytes),
+        size_text(row.size_bytes),
         "yes" if row.on_disk else "no",
         {True: "yes", False: "no", None: "damaged"}[row.fits],
         f"{row.n_ctx_train:,}" if row.n_ctx_train else "?",
-        sanitize(licence) + (" (not commercial)" if row.commercial_use is False else ""),
+        sanitize(licence),
     )
 
 
@@ -289,9 +290,9 @@ def _fact_text(key: str, value: "str | int | bool | dict[str, int]") -> str:
         case bool():
             return "yes" if value else "no"
         case dict():
-            return ", ".join(f"{gigabytes(n)} at {int(n_ctx):,} tokens" for n_ctx, n in value.items())
+            return ", ".join(f"{size_text(n)} at {int(n_ctx):,} tokens" for n_ctx, n in value.items())
         case int() if key.endswith("_bytes"):
-            return gigabytes(value)
+            return size_text(value)
         case int():
             return f"{value:,}"
         case _:

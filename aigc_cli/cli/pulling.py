@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 LINE_EVERY_PERCENT = 10  # on a stream that is no terminal
-_GIGABYTE = 1_000_000_000
 WIDE = 72  # columns from which speed and time left have room
 _PHASES = {
     "wait": "waiting for",
@@ -69,15 +68,18 @@ def _announce(app: AppContext, reference: str, catalog: Catalog, store: ModelSto
     if store.find(spec.name):
         return
     places = " or ".join(source.label for source in spec.sources)
-    size = f"{'' if spec.size_bytes else 'about '}{gigabytes(spec.expected_bytes)}"
+    size = f"{'' if spec.size_bytes else 'about '}{size_text(spec.expected_bytes)}"
     note(app, f"pulling {spec.name}: {size}, licence {spec.licence}, from {places} to {store.directory}")
     if not spec.commercial_use:
         note(app, f"the licence of {spec.name} ({spec.licence}) does not allow commercial use")
 
 
-def gigabytes(n_bytes: int) -> str:
+def size_text(n_bytes: int) -> str:
     """A size for a person, in decimal units as download pages give it: "98 MB", "1.12 GB"."""
-    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= _GIGABYTE else f"{n_bytes / 1e6:.0f} MB"
+    for unit, digits, name in ((1e9, 2, "GB"), (1e6, 0, "MB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:.{digits}f} {name}"
+    return f"{n_bytes / 1e3:.0f} kB"
 
 
 @contextmanager
@@ -144,6 +146,6 @@ class _Lines:
         self._shown = state
         text = f"{_PHASES[progress.phase]} {progress.source}"
         if progress.phase == "download":
-            done = gigabytes(progress.done_bytes)
-            text += f": {step * LINE_EVERY_PERCENT} % of {gigabytes(total)}" if total else f": {done}"
+            done = size_text(progress.done_bytes)
+            text += f": {step * LINE_EVERY_PERCENT} % of {size_text(total)}" if total else f": {done}"
         note(self._app, text)

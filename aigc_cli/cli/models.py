@@ -9,7 +9,7 @@ import typer
 
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import app_context
-from aigc_cli.cli.pulling import size_text, pull_with_progress, transfer_view
+from aigc_cli.cli.pulling import pull_with_progress, size_text, transfer_view
 from aigc_cli.cli.report import note
 from aigc_cli.errors import ExitCode, Interrupted, InvalidModelFile, UsageError
 from aigc_cli.models.catalog import ModelSpec, load_catalog

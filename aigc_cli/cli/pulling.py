@@ -10,6 +10,7 @@ from aigc_cli.errors import Interrupted
 from aigc_cli.models.catalog import Catalog, load_catalog
 from aigc_cli.models.source import Progress
 from aigc_cli.models.store import ModelStore, StoredModel
+from aigc_cli.models.web import WebFile
 from aigc_cli.render.console import ColorDepth, detect_traits, sanitize, window_size
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def pull_with_progress(app: AppContext, reference: str) -> StoredModel:
 def _announce(app: AppContext, reference: str, catalog: Catalog, store: ModelStore) -> None:
     spec = catalog.find(reference)
     if spec is None:
-        if store.find(reference) is None:
-            note(app, f"pulling {reference} to {store.directory}")
+        if reference.startswith(("hf:", "http://", "https://")):
+            note(app, f"pulling {WebFile(reference).label} to {store.directory}")
         return
     if store.find(spec.name):
         return

@@ -76,7 +76,7 @@ def locate(
     path = Path(name).expanduser()
     if path.is_file():
         return StoredModel(path.stem, path.absolute(), path.stat().st_size, None, "a file", None, None)
-    raise ModelNotFound(name, _hint(name, catalog, store))
+    raise ModelNotFound(name, name_hint(name, catalog, store))
 
 
 def _locate_default(catalog: Catalog, store: ModelStore, machine: Machine) -> StoredModel | ModelSpec:
@@ -99,7 +99,8 @@ def _can_chat(model: StoredModel, machine: Machine) -> bool:
     return header.chat_template is not None and fits(header.memory(DEFAULT_CONTEXT).total_bytes, machine)
 
 
-def _hint(name: str, catalog: Catalog, store: ModelStore) -> str:
+def name_hint(name: str, catalog: Catalog, store: ModelStore) -> str:
+    """What to do next when this name means nothing: the names that come close, or where to look."""
     if name.startswith(("hf:", "http://", "https://")):
         return f"aigc models pull {name}"
     if "/" in name or name.endswith(".gguf"):

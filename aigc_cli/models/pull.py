@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from aigc_cli.errors import InvalidModelFile, ModelNotFound, PullError, UsageError
 from aigc_cli.models import hub, package_index, web
 from aigc_cli.models.catalog import Catalog, HuggingFace, PackageIndex, Source
+from aigc_cli.models.choose import name_hint
 from aigc_cli.models.gguf import read_header
 from aigc_cli.models.local_file import bring_in
 from aigc_cli.models.partial import Partial
@@ -92,7 +93,7 @@ class _Pull:
         path = Path(reference).expanduser()
         if self.catalog.find(reference) is None and _means_a_file(reference, path):
             return self.bring_in(path)
-        target = _resolve(reference, self.catalog, self.env, self.on_progress)
+        target = self.resolve(reference)
         with _lock(self.store, target.filename, self.on_progress):
             return _already_there(self.store, target) or self.fetch(target)
 
@@ -103,6 +104,17 @@ class _Pull:
         with _lock(self.store, path.name, self.on_progress):
             _refuse_clash(self.store, path.name)
             return bring_in(path, self.catalog, self.store, self.on_progress, self.require_space)
+
+    def resolve(self, reference: str) -> Target:
+        """The file that a reference means."""
+        if spec := self.catalog.find(reference):
+            return Target(spec.name, spec.filename, spec.sources, spec.size_bytes, spec.sha256, spec.licence)
+        if on_hub := _hub_reference(reference, self.env):
+            return _resolve_on_hub(*on_hub, self.env, self.on_progress)
+        if not reference.startswith(("http://", "https://")):
+            raise ModelNotFound(reference, name_hint(reference, self.catalog, self.store))
+        filename = _safe_filename(unquote(urlsplit(reference).path.rpartition("/")[2]))
+        return Target(Path(filename).stem.casefold(), filename, (WebFile(reference),))
 
     def fetch(self, target: Target) -> StoredModel:
         """The first source that gives a file with the right bytes."""
@@ -155,20 +167,6 @@ class _Pull:
 
 def _means_a_file(reference: str, path: Path) -> bool:
     return not reference.startswith(("hf:", "http://", "https://")) and path.is_file()
-
-
-def _resolve(reference: str, catalog: Catalog, env: Mapping[str, str], on_progress: OnProgress) -> Target:
-    if spec := catalog.find(reference):
-        return Target(spec.name, spec.filename, spec.sources, spec.size_bytes, spec.sha256, spec.licence)
-    if on_hub := _hub_reference(reference, env):
-        return _resolve_on_hub(*on_hub, env, on_progress)
-    if reference.startswith(("http://", "https://")):
-        source = WebFile(reference)
-        filename = _safe_filename(unquote(urlsplit(reference).path.rpartition("/")[2]))
-        return Target(Path(filename).stem.casefold(), filename, (source,))
-    if "/" in reference or reference.casefold().endswith(".gguf"):
-        raise ModelNotFound(reference, "no such file; a Hugging Face repository is written hf:OWNER/REPO")
-    raise ModelNotFound(reference)
 
 
 def _hub_reference(reference: str, env: Mapping[str, str]) -> tuple[str, str | None, str | None] | None:

@@ -258,5 +258,12 @@ def test_a_repository_name_that_is_none_is_told(puller: Puller, reference: str) 
 
 @pytest.mark.parametrize("reference", ["unknown", "missing.gguf", "no/such/file.gguf"])
 def test_a_reference_that_means_nothing_is_told(puller: Puller, reference: str) -> None:
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(ModelNotFound) as caught:
         puller(reference)
+    assert "aigc models list" in caught.value.hint
+
+
+def test_a_mistyped_name_is_told_with_the_one_that_comes_close(puller: Puller) -> None:
+    with pytest.raises(ModelNotFound) as caught:
+        puller("tinny")
+    assert "did you mean tiny?" in caught.value.hint

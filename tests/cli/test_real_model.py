@@ -1,0 +1,103 @@
+"""The main job on real models, as a person types it."""
+
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.download, pytest.mark.timeout(600)]
+
+AIGC = [sys.executable, "-m", "aigc_cli"]
+ModelFile = Callable[[str], Path]
+
+
+def aigc(*line: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*AIGC, *line], input=stdin, capture_output=True, timeout=500, check=False)
+
+
+def test_a_question_in_chinese_is_answered_with_code(real_model: ModelFile) -> None:
+    model = str(real_model("qwen2.5-coder-0.5b"))
+    done = aigc("-m", model, "--temperature", "0", "用 Python 写一个计算斐波那契数列的函数", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+    answer = json.loads(done.stdout)
+    assert answer["code"][0]["language"] == "python"
+    ast.parse(answer["code"][0]["code"])
+    assert answer["tokens"]["prompt"] < 150 + 40  # the system prompt is at most 150 of them
+
+
+def test_a_generated_file_parses(real_model: ModelFile) -> None:
+    model = str(real_model("qwen2.5-coder-0.5b"))
+    done = aigc(
+        "gen", "-m", model, "--temperature", "0", "a program that counts words in files", "-o", "wc.py"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b""
+    code = Path("wc.py").read_text(encoding="utf-8")
+    ast.parse(code)
+    assert "```" not in code
+
+
+def test_what_is_piped_in_is_read(real_model: ModelFile) -> None:
+    model = str(real_model("qwen2.5-coder-0.5b"))
+    question = "What port does this configuration use?"
+    done = aigc("-m", model, "--temperature", "0", question, stdin=b"host = a\nport = 4711\n")
+    assert done.returncode == 0, done.stderr
+    assert b"4711" in done.stdout
+
+
+def test_choices_hold_a_small_model_to_them(real_model: ModelFile) -> None:
+    model = str(real_model("smollm2-135m"))
+    done = aigc("-m", model, "Is the sky blue?", "--choices", "yes,no")
+    assert (done.returncode, done.stdout in (b"yes\n", b"no\n")) == (0, True), done
+
+
+def test_more_than_the_window_is_refused_with_both_numbers(real_model: ModelFile) -> None:
+    model = str(real_model("smollm2-135m"))
+    done = aigc("-m", model, "--context", "512", "what?", stdin=b"word " * 2000)
+    assert done.returncode == 4
+    assert b"512" in done.stderr
+
+
+def test_ctrl_c_in_a_long_prefill_ends_it_at_once(real_model: ModelFile) -> None:
+    model = str(real_model("qwen2.5-coder-0.5b"))
+    process = subprocess.Popen(
+        [*AIGC, "-m", model, "what?", "--context", "8192"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(b"some words of a long text\n" * 1000)
+    process.stdin.close()
+    time.sleep(4)  # the model is loaded by then, and 6,000 tokens take longer
+    process.send_signal(signal.SIGINT)
+    pressed = time.monotonic()
+    assert process.wait(30) == 130
+    assert time.monotonic() - pressed < 1.5  # the process goes, too: unloading included
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert b"Traceback" not in process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_a_reader_that_goes_away_ends_the_command(real_model: ModelFile) -> None:
+    model = str(real_model("smollm2-135m"))
+    shell = 'set -o pipefail; "$@" | head -c 1 >/dev/null'
+    line = [*AIGC, "-m", model, "Write a very long story.", "--no-stdin"]
+    done = subprocess.run(["bash", "-c", shell, "bash", *line], capture_output=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_file_that_is_no_model_exits_with_3() -> None:
+    Path("fake.gguf").write_bytes(os.urandom(1000))
+    done = aigc("-m", "./fake.gguf", "hi")
+    assert (done.returncode, done.stderr.count(b"\n")) == (3, 2), done.stderr

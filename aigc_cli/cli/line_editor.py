@@ -59,7 +59,7 @@ class LineEditor:
         self._session: PromptSession[str] = PromptSession(
             message=[("class:prompt", PROMPT)],
             multiline=True,
-            prompt_continuation=[("class:prompt", CONTINUATION)],
+            prompt_continuation=_continuation,
             history=_history(app, settings),
             completer=_SourceCompleter(source),
             complete_while_typing=Condition(self._is_completing),
@@ -166,6 +166,11 @@ class LineEditor:
                 return text
         self._hint = "no editor: set VISUAL or EDITOR"
         return text
+
+
+def _continuation(_width: int, _line_number: int, wrap_count: int) -> StyleAndTextTuples:
+    """Marks a new line; a line that goes on because the window ends is only indented."""
+    return [("class:prompt", CONTINUATION if wrap_count == 0 else " " * len(CONTINUATION))]
 
 
 def _on_newline(event: KeyPressEvent) -> None:

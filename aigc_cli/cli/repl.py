@@ -1,13 +1,50 @@
 """The chat's loop: read, dispatch, show."""
 
+import shlex
+from collections.abc import Sequence
+
+from aigc_cli.chat.session import Conversation
 from aigc_cli.cli import slash
-from aigc_cli.cli.prompt import Leave, Reader
+from aigc_cli.cli.context import AppContext
+from aigc_cli.cli.prompt import Leave, PromptSource, Reader, open_reader
 from aigc_cli.cli.report import report_error
+from aigc_cli.cli.slash_actions import attach
 from aigc_cli.cli.talk import Talk
+from aigc_cli.cli.terminal_mode import keys_kept_quiet
+from aigc_cli.config import Settings
 from aigc_cli.errors import AigcError, ContextOverflow, ExitCode, FileError, UsageError
 from aigc_cli.tasks.mentions import is_file
 
 _INTERRUPTS_TO_LEAVE = 2
+
+
+def start_chat(app: AppContext, settings: Settings, files: Sequence[str], stop: tuple[str, ...]) -> ExitCode:
+    """Load the model, then answer until the person, or the pipe, is done.
+
+    Raises:
+        AigcError: the model or a file can't be had; or, from a pipe, something failed.
+    """
+    with keys_kept_quiet(app):
+        conversation = Conversation(settings.system)
+        talk = Talk(app, settings, app.open_engine(settings), stop=stop, conversation=conversation)
+        try:
+            for name in files:
+                attach(talk, shlex.quote(name))
+            return run_repl(talk, _reader(talk))
+        finally:
+            talk.engine.close()
+
+
+def _reader(talk: Talk) -> Reader:
+    """Where this chat's lines come from; a person is told what they talk with."""
+    source = PromptSource(lambda text: slash.candidates(talk, text), talk.status)
+    reader = open_reader(talk.app, talk.settings, source)
+    talk.interactive = reader.interactive
+    if reader.interactive:
+        info = talk.engine.info
+        talk.remark(f"{info.model}, a window of {info.n_ctx:,} tokens")
+        talk.remark("/help lists the commands, Ctrl-D leaves")
+    return reader
 
 
 def run_repl(talk: Talk, reader: Reader) -> ExitCode:

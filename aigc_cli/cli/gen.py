@@ -18,7 +18,7 @@ from aigc_cli.cli.report import note
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Sampling
 from aigc_cli.errors import AigcError, CheckFailed, ExitCode, NoCodeInReply, UsageError
-from aigc_cli.events import Delta, Done, Event
+from aigc_cli.events import Delta, Event
 from aigc_cli.render.console import detect_traits
 from aigc_cli.render.progress import stats_line
 from aigc_cli.render.view import View, open_view
@@ -116,12 +116,10 @@ class _CodeView:
         self._begun = False
 
     def show(self, event: Event) -> None:
-        """Open the block before the first text, close it after the last."""
+        """Open the block before the first text; the view itself ends one that is left open."""
         if isinstance(event, Delta) and not self._begun:
             self._begun = True
             self._view.show(Delta(self._task.reply_prefix, n_tokens=0))
-        if isinstance(event, Done) and self._begun:
-            self._view.show(Delta(f"\n{self._task.fence}\n", n_tokens=0))
         self._view.show(event)
 
     def close(self) -> None:

@@ -193,3 +193,19 @@ def test_no_temporary_file_is_left(aigc: CommandLine) -> None:
     aigc.replies = [CODE]
     aigc.run("gen", "x", "-o", "x.py")
     assert [path.name for path in Path.cwd().iterdir()] == ["x.py"]
+
+
+def test_on_a_terminal_the_code_is_watched_on_stderr_as_one_block(aigc: CommandLine) -> None:
+    aigc.replies = [CODE + "```"]
+    outcome = aigc.run("gen", "x", "-o", "x.py", terminal=True, env={"NO_COLOR": "1"})
+    assert outcome.out == ""
+    assert "print(len(sys.argv))" in outcome.err
+    assert outcome.err.count("```") == 2
+    assert outcome.err.endswith("aigc: wrote x.py (3 lines, Python)\n")
+
+
+def test_on_a_terminal_printed_code_is_there_once(aigc: CommandLine) -> None:
+    aigc.replies = [CODE + "```"]
+    outcome = aigc.run("gen", "x", "-o", "-", "--lang", "python", terminal=True, env={"NO_COLOR": "1"})
+    assert outcome.out.count("print(len(sys.argv))") == 1
+    assert "print" not in outcome.err

@@ -36,6 +36,10 @@ AT_A_TERMINAL = [
     (["--file", "models", "what"], ["ask", "--file", "models", "what"]),
     (["--code", "models of the world"], ["ask", "--code", "models of the world"]),
     (["-o", "x.py", "gen", "a thing"], ["gen", "-o", "x.py", "a thing"]),
+    (["models", "list"], ["models", "list"]),
+    (["doctor"], ["doctor"]),
+    (["--", "models"], ["ask", "--", "models"]),
+    (["models of mind"], ["ask", "models of mind"]),
     (["--", "config"], ["ask", "--", "config"]),
     (["-m", "smol", "--", "config"], ["ask", "-m", "smol", "--", "config"]),
     (["ask", "config"], ["ask", "config"]),
@@ -69,7 +73,13 @@ def test_without_words_a_pipe_is_a_question(line: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("line", "meant"),
-    [(["cofnig"], "config"), (["confg", "show"], "config show"), (["-m", "x", "chatt"], "chat")],
+    [
+        (["modles", "list"], "models list"),
+        (["docter"], "doctor"),
+        (["cofnig"], "config"),
+        (["confg", "show"], "config show"),
+        (["-m", "x", "chatt"], "chat"),
+    ],
 )
 def test_a_misspelt_command_is_not_sent_to_the_model(line: list[str], meant: str) -> None:
     with pytest.raises(UsageError, match=f"did you mean `aigc {meant}`") as raised:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 LINE_EVERY_PERCENT = 10  # on a stream that is no terminal
-WIDE = 72  # columns from which speed and time left have room
+LABEL_COLUMNS = 24
+WIDE = 78  # columns from which speed and time left have room
 _PHASES = {
     "wait": "waiting for",
     "connect": "asking",
@@ -124,9 +125,15 @@ class _Bar:
         """Move the bar."""
         if (progress.phase, progress.source) != self._shown:
             self._shown = (progress.phase, progress.source)
-            place = progress.source.partition(" (")[0]
-            self._bar.reset(self._task, description=sanitize(f"{_PHASES[progress.phase]} {place}"))
+            self._bar.reset(self._task, description=sanitize(_short(progress)))
         self._bar.update(self._task, completed=progress.done_bytes, total=progress.total_bytes)
+
+
+def _short(progress: Progress) -> str:
+    """Phase and source in so few columns that the bar's row never wraps."""
+    place = progress.source.partition(" (")[0].removeprefix("https://").removeprefix("http://")
+    text = place if progress.phase == "download" else f"{_PHASES[progress.phase]} {place}"
+    return text if len(text) <= LABEL_COLUMNS else f"{text[: LABEL_COLUMNS - 1]}…"
 
 
 class _Lines:

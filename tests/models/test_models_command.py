@@ -215,9 +215,13 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_wrapped_line(aigc: CommandL
     assert stored.exists()
 
 
-def test_a_terminal_shows_a_moving_bar(aigc: CommandLine, on_hub: dict[str, str], hub: HubServer) -> None:
-    screen = spawn(aigc, 80, "models", "pull", REPO, HF_ENDPOINT=on_hub["HF_ENDPOINT"])
-    assert "\x1b[" in screen
+@pytest.mark.parametrize("columns", [80, 60, 40])
+def test_a_terminal_shows_a_moving_bar_of_one_row(
+    aigc: CommandLine, on_hub: dict[str, str], hub: HubServer, columns: int
+) -> None:
+    screen = spawn(aigc, columns, "models", "pull", REPO, HF_ENDPOINT=on_hub["HF_ENDPOINT"])
+    assert "\x1b[2K" in screen
+    assert "\x1b[2K\x1b[1A" not in screen  # erasing a wrapped row goes up in between
     assert "is ready" in screen
     assert "verifying Hugging Face" in screen
     assert hub.downloads()

@@ -71,6 +71,8 @@ class LineEditor:
             input=create_input(app.stdin),
             output=create_output(screen),
         )
+        # A terminal that does not say where its cursor is works too: no warning about it in the chat.
+        self._session.app.renderer.cpr_not_supported_callback = None
         self._session.default_buffer.on_text_changed.add_handler(self._forget_hint)
 
     @property
@@ -121,11 +123,16 @@ class LineEditor:
         keys.add("c-x", "c-e", filter=typing)(self._on_editor)
         return keys
 
+    def _give_hint(self, event: KeyPressEvent, hint: str) -> None:
+        self._hint = hint
+        if not event.app.renderer.height_is_known:  # then prompt_toolkit draws no toolbar
+            run_in_terminal(lambda: event.app.output.write(f"{hint}\n"))
+
     def _on_enter(self, event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if not buffer.text.strip():
             buffer.reset()
-            self._hint = EMPTY_HINT
+            self._give_hint(event, EMPTY_HINT)
         elif is_open_block(buffer.text):
             buffer.newline(copy_margin=False)
         else:
@@ -139,7 +146,7 @@ class LineEditor:
         elif self._hint == LEAVE_HINT:
             event.app.exit(exception=EOFError)
         else:
-            self._hint = LEAVE_HINT
+            self._give_hint(event, LEAVE_HINT)
 
     def _on_editor(self, event: KeyPressEvent) -> None:
         async def edit() -> None:

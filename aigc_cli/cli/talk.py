@@ -13,7 +13,7 @@ from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Chat, Engine, Message, Request, Sampling
 from aigc_cli.errors import AigcError
-from aigc_cli.events import Done, FinishReason
+from aigc_cli.events import Delta, Done, Event, FinishReason
 from aigc_cli.render.console import ColorDepth, detect_traits, sanitize
 from aigc_cli.render.progress import stats_line
 from aigc_cli.render.view import open_view
@@ -40,6 +40,21 @@ class Tally:
         self.read_tokens += done.stats.prompt_tokens - done.stats.cached_tokens
         self.reply_tokens += done.stats.reply_tokens
         self.seconds += done.stats.prefill_s + done.stats.decode_s
+
+
+@dataclass(slots=True)
+class Said:
+    """A view that keeps what was said, for a reply that an error or a second Ctrl-C breaks off."""
+
+    text: str = ""
+
+    def show(self, event: Event) -> None:
+        """Take in one event."""
+        if isinstance(event, Delta):
+            self.text += event.text
+
+    def close(self) -> None:
+        """Nothing is left to do at the end."""
 
 
 @dataclass(slots=True)
@@ -139,10 +154,14 @@ class Talk:
         self.n_used = self.count(messages) if messages else 0
 
     def _answer(self, question: Question) -> None:
+        said = Said()
         try:
             plan = self._plan(question)
-            reply = self._stream(Request(Chat(plan.messages), self.sampling()))
-            self._keep(reply)
+            self._keep(self._stream(Request(Chat(plan.messages), self.sampling()), said))
+        except BaseException:
+            if said.text and self.conversation.question is question:
+                self.conversation.record_reply(said.text, interrupted=True)
+            raise
         finally:
             self.conversation.withdraw()  # a question that got no reply; nothing to do otherwise
 
@@ -173,9 +192,9 @@ class Talk:
         files = f", with {', '.join(lost)}" if lost else ""
         self.remark(f"the window is full: the model no longer sees {which}{files} (/context)")
 
-    def _stream(self, request: Request) -> Reply:
+    def _stream(self, request: Request, said: Said) -> Reply:
         view = open_view(self.app.stdout, self.app.env, self.settings)
-        return run_reply(self.app, self.engine, request, (prefill_progress(self.app), view))
+        return run_reply(self.app, self.engine, request, (prefill_progress(self.app), view, said))
 
     def _keep(self, reply: Reply) -> None:
         self.tally.add(reply.done)

@@ -15,7 +15,7 @@ import psutil
 import pyte
 import pytest
 
-from tests.scripted_aigc import scripted_argv
+from tests.scripted_aigc import scripted_argv, seen_requests
 
 PATIENCE_S = 15.0
 ENTER, ALT_ENTER, NEWLINE = "\r", "\x1b\r", "\n"
@@ -34,6 +34,7 @@ class Terminal:
         )
         self.process.delaybeforesend = None
         self.raw = ""
+        self.answers_cursor_questions = True
 
     @property
     def text(self) -> str:
@@ -118,7 +119,7 @@ class Terminal:
         except pexpect.EOF:
             return False
         self.raw += text
-        if "\x1b[6n" in text:  # the program asks where the cursor is
+        if "\x1b[6n" in text and self.answers_cursor_questions:
             before, _, after = text.rpartition("\x1b[6n")
             self._stream.feed(before)
             self.send(f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R")
@@ -158,3 +159,12 @@ def chat_terminal(
         yield terminal
     finally:
         terminal.close()
+
+
+def asked(folder: Path) -> list[str]:
+    """The last message of each request."""
+    return [request["messages"][-1][1] for request in seen_requests(folder)]
+
+
+def paste(text: str) -> str:
+    return f"\x1b[200~{text}\x1b[201~"

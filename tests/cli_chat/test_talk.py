@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from aigc_cli.errors import (
     ModelNotFound,
     UsageError,
 )
-from aigc_cli.events import FinishReason
+from aigc_cli.events import Delta, Event, FinishReason
 from tests.cli_chat.world import World, app_in, talk_in
+from tests.scripted_engine import ScriptedEngine
 
 CODE = "Here:\n\n```python\nprint('hi')\n```\nDone."
 
@@ -279,6 +281,29 @@ def test_engine_error_is_told_and_the_chat_goes_on(tmp_path: Path) -> None:
     assert "the engine broke" in world.notes
     assert world.sent() == [("user", "q1"), ("assistant", "r1"), ("user", "q2")]
     assert world.replies == "r1\nr3\n"
+
+
+class BreaksOff(ScriptedEngine):
+    """Fails, or is interrupted for the second time, after a few words."""
+
+    error: BaseException = EngineError("the engine broke")
+
+    def stream(self, request: Request) -> Iterator[Event]:
+        self.requests.append(request)
+        yield Delta("half ")
+        yield Delta("of it")
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [EngineError("the engine broke"), KeyboardInterrupt()])
+def test_what_was_said_stays_when_a_reply_breaks_off(tmp_path: Path, error: BaseException) -> None:
+    world = talk_in(tmp_path)
+    world.talk.engine = BreaksOff([])
+    BreaksOff.error = error
+    with pytest.raises(type(error)):
+        dispatch(world.talk, "q1")
+    turn = world.talk.conversation.turns[0]
+    assert (turn.reply, turn.interrupted) == ("half of it", True)
 
 
 def test_first_failure_of_a_script_ends_it(tmp_path: Path) -> None:

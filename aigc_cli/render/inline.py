@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-# An emphasis or a link that is still open after so many characters is taken literally, so that the part of a
-# paragraph that may change, and with it the work for each token, is bounded.
+# An emphasis or a link that is still open after so many characters, or so many characters of markup, is taken
+# literally, so that the part of a paragraph that may change, and with it the work for each token, is bounded.
 OPEN_LIMIT = 400
+_OPEN_MARKUP_LIMIT = 32
 _WORD_LIMIT = 500  # longer words are cut anywhere
 
 # Kinsoku: no line ends with the first, none starts with the second.
@@ -172,6 +173,10 @@ def parse_open(text: str, base: Mark = Mark.PLAIN) -> list[Span]:
     return parse(shown if _open_markers(closed) else closed, base)
 
 
+def _is_too_long(text: str, start: int, end: int) -> bool:
+    return end - start > OPEN_LIMIT or len(_MARKUP.findall(text, start, end)) > _OPEN_MARKUP_LIMIT
+
+
 def _places(text: str, scanned: int) -> Iterator[int]:
     """The breaks behind `scanned`, then the end."""
     yield from (match.start() for match in BREAK.finditer(text, scanned + 1))
@@ -217,7 +222,7 @@ def decided_cuts(text: str, scanned: int) -> tuple[list[int], int]:
             else:
                 cuts.append(place)
             start, after_plain = place, True
-        elif place - start > OPEN_LIMIT or (
+        elif _is_too_long(text, start, place) or (
             _CAN_DECIDE.search(text, scanned, place) and is_decided(text[start:place])
         ):
             cuts.append(place)

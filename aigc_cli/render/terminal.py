@@ -64,8 +64,10 @@ class Tail:
             same -= 1  # so that the cursor ends behind the last row
         elif same == len(old) - 1 and rows and rows[same].startswith(old[same]):
             return "\r\n".join(rows[same:])[len(old[same]) :]
+        # Line by line, from the bottom: what "erase below" takes away at the top of a window, tmux keeps in
+        # its scrollback, where it would stand a second time.
         n_up = len(old) - 1 - same
-        return (f"\x1b[{n_up}A" if n_up else "") + "\r\x1b[J" + "\r\n".join(rows[same:])
+        return "\r\x1b[2K" + "\x1b[A\x1b[2K" * n_up + "\r\n".join(rows[same:])
 
 
 class TerminalView:

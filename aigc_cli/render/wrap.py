@@ -5,17 +5,22 @@ from collections.abc import Iterator
 from aigc_cli.render.inline import BREAK
 from aigc_cli.render.spans import Paint
 
+# Terminals disagree on emoji made of several characters: joiner, skin tone, letters of a flag. Rows that count
+# each part at its widest fit in all of them.
+_WIDEST = {
+    0x200D: " ",
+    **dict.fromkeys(range(0x1F3FB, 0x1F400), "  "),
+    **dict.fromkeys(range(0x1F1E6, 0x1F200), "  "),
+}
+
 
 def measure(text: str) -> int:
-    """Cells that a text takes at most.
-
-    Terminals disagree on joined emoji; counting each part makes rows that fit in all of them.
-    """
+    """Cells that a text takes at most."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len  # 15 ms; English text does not need it
 
-    return cell_len(text.replace("\u200d", ""))
+    return cell_len(text.translate(_WIDEST))
 
 
 def chop(paints: list[Paint], width: int) -> list[list[Paint]]:

@@ -186,6 +186,8 @@ def test_model_that_can_not_be_loaded_leaves_the_old_one_at_work(tmp_path: Path)
     world.talk.app = replace(world.talk.app, engine_factory=only_the_default)
     with pytest.raises(AigcError, match="no such model"):
         dispatch(world.talk, "/model smollm2-135m")
+    assert isinstance(world.talk.engine, ScriptedEngine)
+    assert not world.talk.engine.closed
     dispatch(world.talk, "still there?")
     assert world.replies == "ok\n"
 

@@ -39,7 +39,16 @@ def isolated(
     for name in os.environ:
         if name.startswith(("AIGC_", "_AIGC_", "OPENAI_", "HF_", "XDG_")):
             monkeypatch.delenv(name)
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLORFGBG", "EDITOR", "VISUAL", "PWD"):
+    for name in (
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "COLORTERM",
+        "COLORFGBG",
+        "EDITOR",
+        "VISUAL",
+        "PWD",
+        "PYTHONUNBUFFERED",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))

@@ -58,7 +58,7 @@ def _pump(stdin: TextIO, chunks: "SimpleQueue[bytes | Exception]") -> None:
 
 def _read_chunk(stdin: TextIO) -> bytes:
     try:
-        # not through the buffer: a thread blocked in it holds its lock, which kills the interpreter at exit
+        # not the buffer: a thread blocked in it holds its lock, which can kill the interpreter at exit
         return os.read(stdin.fileno(), _CHUNK_BYTES)
     except io.UnsupportedOperation:  # an in-memory stream
         return stdin.buffer.read(_CHUNK_BYTES)

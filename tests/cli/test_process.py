@@ -73,6 +73,12 @@ def test_an_answer_that_can_not_be_written_is_a_failure(tmp_path: Path, line: st
     assert b"Exception ignored" not in done.stderr
 
 
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    shell = ["sh", "-c", '"$@" >/dev/full', "sh", *scripted_argv(tmp_path), "config", "show"]
+    done = subprocess.run(shell, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, b"aigc: error: No space left on device\n")
+
+
 @pytest.mark.parametrize("knobs", [{"delay_s": 0.05}, {"prefill_steps": 1000, "prefill_delay_s": 0.05}])
 def test_ctrl_c_ends_a_reply_at_once(tmp_path: Path, knobs: dict[str, float]) -> None:
     argv = scripted_argv(tmp_path, replies=[LONG], **knobs)

@@ -39,13 +39,17 @@ class Recorder:
 
 
 class WatchedEngine(ScriptedEngine):
-    """Knows whether its stream was closed before its end."""
+    """Knows whether its stream was closed before its end, and holds on to it: no garbage collector helps."""
 
     left_early = False
 
     def stream(self, request: Request) -> Iterator[Event]:
+        self.watched = self._watch(super().stream(request))
+        return self.watched
+
+    def _watch(self, events: Iterator[Event]) -> Iterator[Event]:
         try:
-            yield from super().stream(request)
+            yield from events
         except GeneratorExit:
             self.left_early = True
             raise

@@ -77,7 +77,7 @@ def test_a_pipe_that_nobody_writes_to_is_told_after_a_second_and_goes_on_when_cl
     line = process.stderr.readline()
     assert line.startswith(WAITING)
     assert b"--no-stdin" in line
-    assert time.monotonic() - started > 0.9
+    assert 0.9 < time.monotonic() - started < 8  # the second, and a slow machine's start
     out, _ = process.communicate(b"late", timeout=30)
     assert (process.returncode, out) == (0, b"ok")
     assert "late" in asked(tmp_path)

@@ -175,7 +175,7 @@ def measure_rates(engine: LlamaEngine, rounds: int) -> tuple[float, float]:
 
 
 def measure_turns(engine: LlamaEngine) -> float:
-    """Prompt tokens evaluated over five turns, over the tokens that were new: in no prompt or reply before."""
+    """Peak resident memory of a whole reply, over that of model and context, used once."""
     forget(engine)
     messages: list[Message] = []
     evaluated = new = known = 0
@@ -229,7 +229,7 @@ def main() -> None:
     prefill, decode = measure_rates(engine, arguments.rounds)
     turns = measure_turns(engine)
     engine.close()
-    rows: list[tuple[str, float, str, "Callable[[float], bool]"]] = [
+    rows: list[tuple[str, float, str, Callable[[float], bool]]] = [
         (f"{N_REPLY}-token reply: time outside llama_decode", overhead, "<= 0.03", lambda x: x <= 0.03),
         ("prefill, of llama_decode's own rate", prefill, ">= 0.97", lambda x: x >= 0.97),
         ("decode, of llama_decode's own rate", decode, ">= 0.97", lambda x: x >= 0.97),

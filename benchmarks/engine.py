@@ -175,7 +175,7 @@ def measure_rates(engine: LlamaEngine, rounds: int) -> tuple[float, float]:
 
 
 def measure_turns(engine: LlamaEngine) -> float:
-    """Peak resident memory of a whole reply, over that of model and context, used once."""
+    """Prompt tokens evaluated over five turns, over the tokens that were in no prompt or reply before."""
     forget(engine)
     messages: list[Message] = []
     evaluated = new = known = 0

@@ -2,8 +2,8 @@
 
 usage: python benchmarks/rendering.py [ROUNDS]
 
-Bars: a 5,000-line reply takes at most 1.2 times ten replies of 500 lines; a token takes at most 3 % of the 40 ms that
-the 1.5B model needs to decode it, 1.2 ms. Medians of alternating rounds.
+Bars: a 5,000-line reply takes at most 1.2 times ten replies of 500 lines; a token takes at most 3 % of the
+40 ms that the 1.5B model needs to decode it, 1.2 ms. Medians of alternating rounds.
 """
 
 import io
@@ -12,7 +12,6 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable
 
 from aigc_cli.events import Delta
 from aigc_cli.render.console import ColorDepth, TerminalTraits
@@ -25,7 +24,7 @@ WINDOW = os.terminal_size((100, 40))
 PROSE = """## Step {n}: reading the *input*
 
 The function `read_{n}` opens the file, **checks its header** and returns [rows](https://example.com/rows/{n}).
-先检查文件头，**然后**逐行读取；空行会被跳过，最后返回一个列表。
+先检查文件头。**然后**逐行读取。空行会被跳过。最后返回一个列表。
 
 1. Open the file in binary mode, because the encoding is not known yet.
    - A missing file is an error that names the path.
@@ -99,7 +98,7 @@ def render_s(pieces: list[str]) -> float:
 
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    makers: list[Callable[[int], str]] = [prose, code_block, mixed, paragraph]
+    makers = [prose, code_block, mixed, paragraph]
     render_s(tokens(mixed(100)))  # imports and lexers are loaded
     failed = False
     for make in makers:
@@ -113,7 +112,7 @@ def main() -> int:
         ratio, per_token = statistics.median(ratios), statistics.median(token_ms)
         failed |= ratio > GROWTH_BAR or per_token > TOKEN_BAR_MS
         print(
-            f"{make.__name__:12} {len(long):7,} tokens: {ratio:.2f} times ten short replies (bar {GROWTH_BAR}), "
+            f"{make.__name__:10} {len(long):7,} tokens: {ratio:.2f} times ten short (bar {GROWTH_BAR}), "
             f"{per_token:.3f} ms a token (bar {TOKEN_BAR_MS}, {per_token / 40:.1%} of 40 ms)"
         )
     return int(failed)

@@ -7,7 +7,6 @@ copy, so that a preview costs no more than the open part.
 import copy
 from typing import TYPE_CHECKING, assert_never
 
-from aigc_cli.render.highlight import LexerState, lex_line, start_state
 from aigc_cli.render.inline import parse, parse_open
 from aigc_cli.render.line_start import Container, Item
 from aigc_cli.render.markdown import Close, Code, Heading, Open, Paragraph, Piece, Rule, Table, Text
@@ -17,6 +16,7 @@ from aigc_cli.render.table import TableDrawing
 from aigc_cli.render.wrap import Wrapper, chop, measure
 
 if TYPE_CHECKING:
+    from aigc_cli.render.highlight import LexerState
     from aigc_cli.render.markdown import Leaf
 
 _MAX_RULE = 40
@@ -38,7 +38,7 @@ class Drawing:
         self._leaf: Leaf | None = None
         self._base = Mark.PLAIN
         self._wrapper = Wrapper(width)
-        self._lexer_state = LexerState()
+        self._lexer_state: LexerState | None = None  # None: before the first line
         self._table: TableDrawing | None = None
         self._rows: list[str] = []
 
@@ -99,7 +99,7 @@ class Drawing:
                 if self._palette.is_plain:
                     self._wrapper.add([Paint("#" * level + " ", "")])
             case Code(language, fenced):
-                self._lexer_state = start_state(language)
+                self._lexer_state = None
                 if fenced:
                     self._decoration(f"```{language}" if self._palette.is_plain else f"{_FENCE} {language}")
             case Rule():
@@ -147,7 +147,10 @@ class Drawing:
     def _lex(self, language: str, line: str) -> list[Paint]:
         if not self._palette.colors_code:
             return [Paint(line, "")]
-        tokens, self._lexer_state = lex_line(language, line, self._lexer_state)
+        from aigc_cli.render.highlight import lex_line, start_state  # Pygments: 15 ms that prose does not pay
+
+        state = self._lexer_state or start_state(language)
+        tokens, self._lexer_state = lex_line(language, line, state)
         return [Paint(text, self._palette.token(token)) for token, text in tokens]
 
     def _decoration(self, text: str) -> None:

@@ -8,14 +8,20 @@ and if that gives one token across the line break, all lines up to the real end 
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple
+
+from pygments.lexer import ExtendedRegexLexer, LexerContext, RegexLexer
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Comment, String, Token
+from pygments.util import ClassNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pygments.lexer import Lexer, LexerContext
+    from pygments.lexer import Lexer
     from pygments.token import _TokenType
 
 Tokens = list[tuple["_TokenType", str]]
@@ -36,14 +42,6 @@ _START_STATES = {"php": ("root", "php")}  # models leave out `<?php`
 _ALIASES = {"vue": "html", "svelte": "html", "jsonc": "json", "json5": "json", "golang": "go", "node": "js"}
 _EMBEDDING = ("html", "htm", "xhtml")
 _EMBEDDED = re.compile(r"<(script|style)\b[^>]*>(?!.*</\1)", re.IGNORECASE)
-
-
-class _Resumable(Protocol):
-    """What `ExtendedRegexLexer` offers beyond its type stubs."""
-
-    def get_tokens_unprocessed(
-        self, text: None = None, *, context: "LexerContext"
-    ) -> "Iterator[tuple[int, _TokenType, str]]": ...
 
 
 class _Open(NamedTuple):
@@ -72,7 +70,7 @@ class LexerState:
 
 def start_state(language: str) -> LexerState:
     """The state before the first line."""
-    return LexerState(_START_STATES.get(language, ("root",)))
+    return LexerState(_START_STATES.get(language.lower(), ("root",)))
 
 
 def lex_line(language: str, line: str, state: LexerState) -> tuple[Tokens, LexerState]:
@@ -80,8 +78,6 @@ def lex_line(language: str, line: str, state: LexerState) -> tuple[Tokens, Lexer
 
     An unknown language has no colours.
     """
-    from pygments.token import Token
-
     language = _ALIASES.get(language.lower(), language.lower())
     lexer = _lexer(language)
     if lexer is None or not line:
@@ -121,8 +117,6 @@ def _finish_embedded(line: str, state: LexerState) -> tuple[Tokens, str, LexerSt
 
 
 def _lex_or_give_up(lexer: "Lexer", line: str, state: LexerState) -> tuple[Tokens, LexerState]:
-    from pygments.token import Token
-
     try:
         return _lex(lexer, line, state)
     except Exception:  # noqa: BLE001  # one of 500 lexers trips over broken code: no colour, not a lost reply
@@ -130,11 +124,11 @@ def _lex_or_give_up(lexer: "Lexer", line: str, state: LexerState) -> tuple[Token
 
 
 def _lex(lexer: "Lexer", line: str, state: LexerState) -> tuple[Tokens, LexerState]:
-    tokens, stack = _run(lexer, line + "\n", state.stack)
     for closer in _closers(line):
-        probed, probed_stack = _run(lexer, f"{line}\n{closer}\n", state.stack)
+        probed, stack = _run(lexer, f"{line}\n{closer}\n", state.stack)
         if opened := _spanning(probed, len(line), closer):
-            return _clip(probed, len(line)), LexerState(probed_stack, opened)
+            return _clip(probed, len(line)), LexerState(stack, opened)
+    tokens, stack = _run(lexer, line + "\n", state.stack)
     return _clip(tokens, len(line)), LexerState(stack)
 
 
@@ -149,16 +143,10 @@ def _spanning(tokens: Tokens, length: int, closer: str) -> _Open | None:
     position = 0
     for token, text in tokens:
         if position < length < position + len(text) - 1:
-            found = text.rstrip("\n").endswith("\n" + closer) and _is_prose(token)
-            return _Open(token, closer) if found else None
+            is_prose = any(kind is Comment or kind is String for kind in token.split())
+            return _Open(token, closer) if is_prose and text.rstrip("\n").endswith("\n" + closer) else None
         position += len(text)
     return None
-
-
-def _is_prose(token: "_TokenType") -> bool:
-    from pygments.token import Comment, String
-
-    return any(kind is Comment or kind is String for kind in token.split())
 
 
 def _clip(tokens: Tokens, length: int) -> Tokens:
@@ -171,24 +159,51 @@ def _clip(tokens: Tokens, length: int) -> Tokens:
     return clipped
 
 
-def _run(lexer: "Lexer", text: str, stack: tuple[str, ...]) -> tuple[Tokens, tuple[str, ...]]:
-    from pygments.lexer import ExtendedRegexLexer, LexerContext
+class _LineContext(LexerContext):
+    """Remembers the stack when the end of the line is reached.
 
+    At the end a lexer goes on with rules that match nothing, which is right only at the end of the code.
+    """
+
+    stack_at_end: tuple[str, ...] = ()
+
+    @property
+    def pos(self) -> int:
+        """The lexer's position; it asks for it before each match."""
+        if self._pos >= self.end and not self.stack_at_end:
+            self.stack_at_end = tuple(self.stack)
+        return self._pos
+
+    @pos.setter
+    def pos(self, value: int) -> None:
+        self._pos = value
+
+
+class _Resumable(ExtendedRegexLexer):
+    """Mixed into a lexer class: with a context it runs resumably, without one as it always did."""
+
+    def get_tokens_unprocessed(  # type: ignore[override]  # the signatures of its base classes disagree
+        self, text: str | None = None, context: LexerContext | None = None, stack: Iterable[str] = ("root",)
+    ) -> "Iterator[tuple[int, _TokenType, str]]":
+        """Lex `text`, or go on with `context`. Rules that lex a part of a match anew give a `stack`."""
+        if context is not None:
+            return super().get_tokens_unprocessed(context=context)
+        return super(ExtendedRegexLexer, self).get_tokens_unprocessed(text or "", stack)
+
+
+def _run(lexer: "Lexer", text: str, stack: tuple[str, ...]) -> tuple[Tokens, tuple[str, ...]]:
     # A lexer with a loop or a context of its own (JSON, YAML, consoles) is good enough line by line.
-    if type(lexer).get_tokens_unprocessed is not ExtendedRegexLexer.get_tokens_unprocessed:
+    loop = type(lexer).get_tokens_unprocessed
+    resumable = loop in (_Resumable.get_tokens_unprocessed, ExtendedRegexLexer.get_tokens_unprocessed)
+    if not resumable or not isinstance(lexer, ExtendedRegexLexer):
         return [(token, value) for _, token, value in lexer.get_tokens_unprocessed(text)], stack
-    context = LexerContext(text, 0, list(stack))
-    stream = cast("_Resumable", lexer).get_tokens_unprocessed(context=context)
-    tokens = [(token, value) for _, token, value in stream]
-    return tokens, tuple(context.stack)
+    context = _LineContext(text, 0, list(stack))
+    tokens = [(token, value) for _, token, value in lexer.get_tokens_unprocessed(context=context)]
+    return tokens, context.stack_at_end or tuple(context.stack)
 
 
 @cache
 def _lexer(language: str) -> "Lexer | None":
-    from pygments.lexer import ExtendedRegexLexer, RegexLexer
-    from pygments.lexers import get_lexer_by_name
-    from pygments.util import ClassNotFound
-
     if not language:
         return None
     try:
@@ -197,5 +212,5 @@ def _lexer(language: str) -> "Lexer | None":
         return None
     if isinstance(lexer, ExtendedRegexLexer) or not isinstance(lexer, RegexLexer):
         return lexer
-    resumable: Lexer = type("Resumable", (ExtendedRegexLexer, type(lexer)), {})()
+    resumable: Lexer = type("Resumable", (_Resumable, type(lexer)), {})()
     return resumable

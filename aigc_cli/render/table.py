@@ -13,6 +13,7 @@ Row = list[list[Paint]]  # cells
 
 _MIN_COLUMN = 5  # cells; narrower columns are harder to read than one cell below the other
 _SEPARATOR = 3  # " │ "
+_SPARE = 2  # cells more for each column, when the rows to come are not known
 _BREAKS = ("<br>", "<br/>", "<br />")
 
 
@@ -21,7 +22,8 @@ class TableDrawing:
     """The rows of a table that are not printed yet, and the widths once a row was printed.
 
     A table is held back until it ends, because a later row can widen a column. One that grows beyond
-    `max_rows` is printed; from then on the widths stay, and each row is printed when it is complete.
+    `max_rows` is printed, with some room to spare; from then on each row is printed when it is complete, and
+    a column grows only where a cell would not fit.
     """
 
     alignments: tuple[str, ...]
@@ -60,8 +62,11 @@ class TableDrawing:
         self.natural = [max(sizes) for sizes in zip(map(_natural, row), known, strict=True)]
         self.header = self.header or row
         self.rows.append(row)
-        if self.widths is None and len(self.rows) <= self.max_rows:
-            return []
+        if self.widths is None:
+            if len(self.rows) <= self.max_rows:
+                return []
+            self._widen([width + _SPARE for width in self._fit()])
+        self._widen([_natural(cell) for cell in row])
         return self.take()
 
     def take(self) -> list[list[Paint]]:
@@ -81,9 +86,22 @@ class TableDrawing:
         if self.widths is not None:
             self.widths = self._fit()
 
+    def _widen(self, wanted: list[int]) -> None:
+        """Give each column what it wants, as far as the window has room."""
+        widths = self.widths = self._fit() if self.widths is None else self.widths.copy()
+        free = self._room() - sum(widths)
+        for index in range(len(widths)):
+            more = min(max(wanted[index] - widths[index], 0), max(free, 0))
+            widths[index] += more
+            free -= more
+
+    def _room(self) -> int:
+        """Cells for the text of all columns."""
+        return self.width - _SEPARATOR * (len(self.natural) - 1)
+
     def _fit(self) -> list[int]:
         """Widths that fit the window, the widest columns cut first; none when columns have no room."""
-        room = self.width - _SEPARATOR * (len(self.natural) - 1)
+        room = self._room()
         if room < min(sum(self.natural), _MIN_COLUMN * len(self.natural)):
             return []
         widths = self.natural.copy()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from aigc_cli.render.inline import BREAK
 from aigc_cli.render.spans import Paint
 
-# Terminals disagree on emoji made of several characters: joiner, skin tone, letters of a flag. Rows that count
-# each part at its widest fit in all of them.
+# Terminals disagree on emoji made of several characters: joiner, skin tone, letters of a flag. Rows that
+# count each part at its widest fit in all of them.
 _WIDEST = {
     0x200D: " ",
     **dict.fromkeys(range(0x1F3FB, 0x1F400), "  "),

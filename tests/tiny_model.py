@@ -1,5 +1,6 @@
 """A real GGUF with random weights and a byte-level vocabulary: what the engine does, without its price."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -23,8 +24,10 @@ def byte_tokens() -> list[str]:
     return [spelled[byte] for byte in range(256)]
 
 
-def write_tiny_model(path: Path, *, template: str | None = CHATML, seed: int = 7, n_ctx: int = N_CTX) -> Path:
-    """A llama-architecture model of two layers that says random bytes."""
+def write_tiny_model(
+    path: Path, *, template: str | None = CHATML, n_ctx: int = N_CTX, ascii_only: bool = False
+) -> Path:
+    """A llama-architecture model of two layers that says random bytes, or random ASCII."""
     tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in MERGES), *SPECIAL]
     kinds = [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIAL)) + [gguf.TokenType.CONTROL] * len(SPECIAL)
     end = len(tokens) - 1
@@ -49,11 +52,11 @@ def write_tiny_model(path: Path, *, template: str | None = CHATML, seed: int = 7
     writer.add_add_bos_token(False)
     if template is not None:
         writer.add_chat_template(template)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(7)
 
-    def matrix(name: str, *shape: int, silent_rows: int = 0) -> None:
+    def matrix(name: str, *shape: int, silent: Sequence[int] = ()) -> None:
         weights = (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
-        weights[shape[0] - silent_rows :] = 0
+        weights[list(silent)] = 0
         writer.add_tensor(name, weights)
 
     def ones(name: str) -> None:
@@ -69,8 +72,9 @@ def write_tiny_model(path: Path, *, template: str | None = CHATML, seed: int = 7
         ones(f"blk.{layer}.attn_norm.weight")
         ones(f"blk.{layer}.ffn_norm.weight")
     ones("output_norm.weight")
-    # Control tokens never have the highest logit: a greedy reply goes on for as long as a test wants.
-    matrix("output.weight", len(tokens), N_EMBD, silent_rows=len(SPECIAL))
+    # A silent token never has one of the highest logits: a greedy reply goes on for as long as a test wants.
+    silent = [*range(len(tokens) - len(SPECIAL), len(tokens)), *(range(128, 256) if ascii_only else ())]
+    matrix("output.weight", len(tokens), N_EMBD, silent=silent)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -22,10 +22,12 @@ _HEX = "[0-9a-fA-F]"
 _TWO = "[0-9] [0-9]"
 # Four hexadecimal digits that are no surrogate: one alone ("\ud800") is no character.
 _CODE = f"([0-9a-cA-CefEF] {_HEX} | [dD] [0-7]) {_HEX} {_HEX}"
+# Characters that a string holds as they are: no control character, quote, backslash or surrogate.
+_PLAIN = r"[\x20\x21\x23-\x5B\x5D-\x7E\u0080-\uD7FF\uE000-\U0010FFFF]"
 # Text of the fixed rules. Days stop at 28: every month has them.
 _FIXED = {
     "ws": '" "?',
-    "char": rf'[^"\\\x7F\x00-\x1F] | "\\" (["\\/bfnrt] | "u" {_CODE})',
+    "char": rf'{_PLAIN} | "\\" (["\\/bfnrt] | "u" {_CODE})',
     "string": r'"\"" char* "\""',
     "integer": '"-"? ("0" | [1-9] [0-9]{0,14})',
     "number": 'integer ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?',

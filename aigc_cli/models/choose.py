@@ -75,7 +75,12 @@ def locate(
         return spec
     path = Path(name).expanduser()
     if path.is_file():
-        return StoredModel(path.stem, path.absolute(), path.stat().st_size, None, "a file", None, None)
+        size_bytes = path.stat().st_size
+        spec = catalog.find(path.name)
+        if spec and spec.size_bytes not in (None, size_bytes):
+            spec = None  # another file under a known name
+        licence = spec.licence if spec else None
+        return StoredModel(path.stem, path.absolute(), size_bytes, None, "a file", licence, spec)
     raise ModelNotFound(name, name_hint(name, catalog, store))
 
 

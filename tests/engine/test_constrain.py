@@ -1,18 +1,26 @@
 """Schemas to grammars: each keyword enforced or refused by its name, and every reply valid."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from aigc_cli.engine.base import Choices, Grammar, JsonSchema, Sampling
 from aigc_cli.engine.constrain import choices_to_gbnf, to_gbnf
 from aigc_cli.engine.json_grammar import schema_to_gbnf
 from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.errors import AigcError, UnsupportedFeature, UsageError
+from aigc_cli.events import FinishReason
 from tests.engine.conftest import OpenEngine
 from tests.engine.replies import ask, done_of, text_of
+from tests.tiny_model import write_tiny_model
+
+# Few candidates: a byte that is no whole character counts as one for the grammar and as several in the text.
+RANDOM = Sampling(temperature=2, top_k=20, top_p=1, min_p=0)
 
 PERSON = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -76,15 +84,68 @@ FREE = {"type": "object"}
 ANYTHING: dict[str, Any] = {}
 
 
+@pytest.fixture
+def engine(tmp_path_factory: pytest.TempPathFactory, open_engine: OpenEngine) -> LlamaEngine:
+    path = tmp_path_factory.getbasetemp() / "ascii.gguf"
+    return open_engine(path if path.exists() else write_tiny_model(path, ascii_only=True))
+
+
 @pytest.mark.parametrize("schema", [PERSON, TREE, MIXED, TAGGED, FREE, ANYTHING])
 @pytest.mark.parametrize("seed", range(6))
 def test_even_a_random_model_gives_a_valid_reply(
     engine: LlamaEngine, schema: dict[str, Any], seed: int
 ) -> None:
-    sampling = Sampling(temperature=1.5, seed=seed, max_tokens=400)
+    sampling = replace(RANDOM, seed=seed, max_tokens=400)
     events = list(engine.stream(ask("go", sampling=sampling, constraint=JsonSchema(json.dumps(schema)))))
     jsonschema.validate(json.loads(text_of(events)), schema)
     assert done_of(events).stats.reply_tokens <= 400
+
+
+def objects(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Object schemas over these parts, with odd property names and any of them required."""
+
+    def build(properties: dict[str, Any], required: set[int], extra: object) -> dict[str, Any]:
+        names = [name for index, name in enumerate(properties) if index in required]
+        return {"type": "object", "properties": properties, "required": names, "additionalProperties": extra}
+
+    names = st.text(alphabet='ab"\\\n词 {', min_size=1, max_size=3)
+    return st.builds(
+        build, st.dictionaries(names, parts, max_size=3), st.sets(st.integers(0, 2)), st.booleans()
+    )
+
+
+SCALARS: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from([{"type": kind} for kind in ("string", "number", "integer", "boolean", "null")]),
+    st.sampled_from([{"type": "string", "format": kind} for kind in ("date", "time", "date-time", "uuid")]),
+    st.lists(st.one_of(st.none(), st.integers(-5, 5), st.text(max_size=3)), min_size=1, max_size=3).map(
+        lambda values: {"enum": values}
+    ),
+    st.tuples(st.integers(0, 3), st.integers(0, 4)).map(
+        lambda n: {"type": "string", "minLength": n[0], "maxLength": sum(n)}
+    ),
+    st.tuples(st.integers(-20, 20), st.integers(0, 30)).map(
+        lambda n: {"type": "integer", "minimum": n[0], "maximum": sum(n)}
+    ),
+)
+SCHEMAS = st.recursive(
+    SCALARS,
+    lambda parts: st.one_of(
+        objects(parts),
+        st.lists(parts, min_size=1, max_size=3).map(lambda options: {"anyOf": options}),
+        st.tuples(parts, st.integers(0, 2), st.integers(0, 2)).map(
+            lambda n: {"type": "array", "items": n[0], "minItems": n[1], "maxItems": n[1] + n[2]}
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(schema=SCHEMAS, seed=st.integers(0, 1000))
+def test_a_reply_to_any_schema_is_valid(engine: LlamaEngine, schema: dict[str, Any], seed: int) -> None:
+    sampling = replace(RANDOM, seed=seed, max_tokens=1500)
+    events = list(engine.stream(ask("go", sampling=sampling, constraint=JsonSchema(json.dumps(schema)))))
+    jsonschema.validate(json.loads(text_of(events)), schema)
 
 
 def test_a_greedy_loop_inside_a_string_is_closed_into_valid_json(open_engine: OpenEngine) -> None:
@@ -93,6 +154,7 @@ def test_a_greedy_loop_inside_a_string_is_closed_into_valid_json(open_engine: Op
     request = ask("go", sampling=Sampling(temperature=0), constraint=JsonSchema(json.dumps(schema)))
     events = list(engine.stream(request))
     jsonschema.validate(json.loads(text_of(events)), schema)
+    assert done_of(events).finish_reason in (FinishReason.LOOP, FinishReason.LENGTH)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +201,9 @@ def test_a_schema_that_is_none_is_a_clear_error(schema: str) -> None:
 def test_strings_of_the_grammar_hold_no_raw_control_characters(engine: LlamaEngine) -> None:
     schema = json.dumps({"type": "string", "minLength": 60, "maxLength": 80})
     for seed in range(5):
-        sampling = Sampling(temperature=3, top_k=0, top_p=1, min_p=0, seed=seed)
-        json.loads(text_of(list(engine.stream(ask("go", sampling=sampling, constraint=JsonSchema(schema))))))
+        sampling = replace(RANDOM, seed=seed)
+        events = list(engine.stream(ask("go", sampling=sampling, constraint=JsonSchema(schema))))
+        assert 60 <= len(json.loads(text_of(events))) <= 80
 
 
 def test_a_grammar_is_taken_as_it_is() -> None:

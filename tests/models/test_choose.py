@@ -118,3 +118,18 @@ def test_a_default_that_was_deleted_by_hand_is_no_default(store: ModelStore) -> 
     store.set_default("mine")
     path.unlink()
     assert isinstance(locate(None, CATALOG, store, SMALL), ModelSpec)
+
+
+@pytest.mark.parametrize(("missing_bytes", "known"), [(0, True), (1, False)])
+def test_a_path_of_a_known_model_brings_what_its_publisher_recommends(
+    store: ModelStore, tmp_path: Path, missing_bytes: int, *, known: bool
+) -> None:
+    spec = CATALOG.find("smollm2-135m")
+    assert spec is not None
+    assert spec.size_bytes is not None
+    path = tmp_path / spec.filename
+    with path.open("wb") as file:
+        file.truncate(spec.size_bytes - missing_bytes)
+    located = locate(str(path), CATALOG, store, SMALL)
+    assert isinstance(located, StoredModel)
+    assert (located.spec == spec) is known

@@ -72,7 +72,7 @@ SCREENS = {
     "chat": Screen(
         "a chat",
         "aigc",
-        ("Write is_palindrome(s) in Python.", "Make it ignore case and punctuation.", "/context"),
+        ("Write is_palindrome(s) in Python, only code.", "Make it ignore case and spaces.", "/context"),
     ),
     "models": Screen("the list of models", "aigc models"),
 }

@@ -68,6 +68,13 @@ class Settings:
     color: str = _setting("auto", "colour on stdout", choices=("auto", "always", "never"))
     theme: str = _setting("auto", "colours of code", choices=("auto", "dark", "light", "ansi", "none"))
     stats: bool = _setting(False, "show a line of statistics after each reply")
+    edit_mode: str = _setting("emacs", "keys of the chat's line editor", choices=("emacs", "vi"))
+    overflow: str = _setting(
+        "drop",
+        "what a chat does with old turns when its window is full: drop them, or have the model sum them up",
+        choices=("drop", "compact"),
+    )
+    run_seconds: int = _setting(30, "longest run of /run, in seconds", limits=(1, 86_400), project=False)
     history: bool = _setting(True, "keep what is typed in the chat for the next time")
     loop_guard: bool = _setting(True, "stop a reply that repeats itself")
 

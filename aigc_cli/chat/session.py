@@ -42,11 +42,16 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and its reply; an interrupted reply is what was said until then."""
+    """A question and its reply; an interrupted reply is what was said until then.
+
+    Attributes:
+        sums_up: the reply is the model's summary of the turns before it, which it no longer sees.
+    """
 
     question: Question
     reply: str
     interrupted: bool = False
+    sums_up: bool = False
 
     @property
     def messages(self) -> tuple[Message, Message]:
@@ -119,6 +124,11 @@ class Conversation:
         self.turns.append(turn)
         self.question = self._replaced = None
         return turn
+
+    def replace_by_summary(self, n_turns: int, question: str, summary: str) -> None:
+        """Let a summary stand for the oldest of the turns that the model sees; it no longer sees those."""
+        self.n_hidden += n_turns
+        self.turns.insert(self.n_hidden, Turn(Question(question), summary, sums_up=True))
 
     def withdraw(self) -> None:
         """The question at work got no reply: leave the conversation as it was before."""

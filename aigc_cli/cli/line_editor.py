@@ -71,8 +71,15 @@ class LineEditor:
             input=create_input(app.stdin),
             output=create_output(screen),
         )
+        self._answers: PromptSession[str] = PromptSession(
+            style=STYLE,
+            color_depth=_color_depth(app, settings),
+            input=self._session.input,
+            output=self._session.output,
+        )
         # A terminal that does not say where its cursor is works too: no warning about it in the chat.
-        self._session.app.renderer.cpr_not_supported_callback = None
+        for session in (self._session, self._answers):
+            session.app.renderer.cpr_not_supported_callback = None
         self._session.default_buffer.on_text_changed.add_handler(self._forget_hint)
 
     @property
@@ -93,6 +100,16 @@ class LineEditor:
             raise Leave from None
         finally:
             # a paste while the reply streams must be marked too, for the next prompt to know it as one
+            self._session.output.enable_bracketed_paste()
+            self._session.output.flush()
+
+    def answer(self, question: str) -> str:
+        """One line; Ctrl-C and Ctrl-D answer nothing."""
+        try:
+            return self._answers.prompt([("class:prompt", f"{question} ")]).strip()
+        except (EOFError, KeyboardInterrupt):
+            return ""
+        finally:
             self._session.output.enable_bracketed_paste()
             self._session.output.flush()
 

@@ -63,6 +63,10 @@ class Reader(Protocol):
         """
         ...
 
+    def answer(self, question: str) -> str:
+        """What a person answers to a yes-or-no question; empty, which means no, when nobody is there."""
+        ...
+
 
 def open_reader(app: AppContext, settings: Settings, source: PromptSource) -> Reader:
     """The line editor when a person sits at a terminal that can move its cursor, else plain lines."""
@@ -128,6 +132,15 @@ class LineReader:
             except Leave:
                 break
         return entry_text(raw)
+
+    def answer(self, question: str) -> str:
+        """The line that a person answers; a script has none to spare."""
+        if self.screen is None:
+            return ""
+        try:
+            return self._line(f"{question} ").strip()
+        except (Leave, KeyboardInterrupt):
+            return ""
 
     def _line(self, prompt: str) -> str:
         if self.screen is not None:

@@ -12,7 +12,7 @@ from aigc_cli.cli.slash_actions import attach
 from aigc_cli.cli.talk import Talk
 from aigc_cli.cli.terminal_mode import keys_kept_quiet
 from aigc_cli.config import Settings
-from aigc_cli.errors import AigcError, ContextOverflow, ExitCode, FileError, UsageError
+from aigc_cli.errors import AigcError, ContextOverflow, ExitCode, FileError, Interrupted, UsageError
 from aigc_cli.tasks.mentions import is_file
 
 _INTERRUPTS_TO_LEAVE = 2
@@ -39,7 +39,7 @@ def _reader(talk: Talk) -> Reader:
     """Where this chat's lines come from; a person is told what they talk with."""
     source = PromptSource(lambda text: slash.candidates(talk, text), talk.status)
     reader = open_reader(talk.app, talk.settings, source)
-    talk.interactive = reader.interactive
+    talk.interactive, talk.answer = reader.interactive, reader.answer
     if reader.interactive:
         info = talk.engine.info
         talk.remark(f"{info.model}, a window of {info.n_ctx:,} tokens")
@@ -80,7 +80,7 @@ def _dispatch_reported(talk: Talk, entry: str) -> str:
         if not talk.interactive:
             raise
         report_error(talk.app, error.message, error.hint)
-        return entry if isinstance(error, ContextOverflow | FileError) else ""
+        return entry if isinstance(error, ContextOverflow | FileError | Interrupted) else ""
 
 
 def dispatch(talk: Talk, entry: str) -> str:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from textwrap import wrap
 
+from aigc_cli.cli import shell_actions as shell
 from aigc_cli.cli import slash_actions as act
+from aigc_cli.cli.options import SAMPLING
 from aigc_cli.cli.prompt import Candidate
 from aigc_cli.cli.talk import Talk
 from aigc_cli.errors import UsageError
@@ -15,6 +17,7 @@ from aigc_cli.tasks.mentions import complete_path
 
 # A path (/etc/hosts), a comment (//, /*) or a regular expression at the start of a question is no command.
 _COMMAND_LINE = re.compile(r"/([A-Za-z]+|\?)(?:\s+(.*))?", re.DOTALL)
+_SHELL_LINE = re.compile(r"!(?!=)\s*(\S.*)", re.DOTALL)  # `!=` is an operator that people ask about
 # What the keys of the slash and the question mark give while a Chinese input method is on.
 _WIDE_SLASH, _WIDE_COMMA, _WIDE_QUESTION = "\uff0f", "\u3001", "\uff1f"
 _MENTION = re.compile(r'(?<![A-Za-z0-9._%+-])@("?)([^\s"@]*)$')
@@ -95,7 +98,13 @@ COMMANDS: tuple[SlashCommand, ...] = (
     SlashCommand("new", "", "start a new conversation", act.start_over),
     SlashCommand("clear", "", "start a new conversation on a cleared screen", act.clear),
     SlashCommand("undo", "", "take back the last question and its reply", act.undo),
-    SlashCommand("retry", "", "ask the last question again; the new reply replaces the old one", act.retry),
+    SlashCommand(
+        "retry",
+        "[NAME=VALUE…]",
+        "ask the last question again, with other sampling for this once; the new reply replaces the old one",
+        act.retry,
+        names=lambda _talk, _argument: [f"{name}=" for name in SAMPLING],
+    ),
     SlashCommand("edit", "", "take back the last question and change it", act.edit),
     SlashCommand(
         "file",
@@ -112,6 +121,16 @@ COMMANDS: tuple[SlashCommand, ...] = (
         names=lambda talk, _argument: ["all", *talk.conversation.attached_names()],
     ),
     SlashCommand("context", "", "what the model sees, in tokens", act.show_context),
+    SlashCommand(
+        "compact", "", "have the model sum up the old turns, and see the summary instead", act.compact
+    ),
+    SlashCommand(
+        "run",
+        "[LANGUAGE]",
+        "run the last code block, after a yes; its output can go with the next question",
+        shell.run_code,
+        names=shell.run_languages,
+    ),
     SlashCommand(
         "save",
         "[--force] FILE",
@@ -155,11 +174,13 @@ KEYS = (
     ("Alt-Enter, Ctrl-J", "new line"),
     ('"""', "opens and closes a block of lines"),
     ("@PATH", "attach a file; Tab completes it"),
+    ("!COMMAND", "run a shell command; its output can go with the next question"),
     ("Ctrl-C", "stop the reply; clear the line; twice on an empty line: leave"),
     ("Ctrl-D", "leave"),
     ("Ctrl-R", "search what was typed before"),
     ("Ctrl-X Ctrl-E", "write in $VISUAL or $EDITOR"),
 )
+_SHELL = SlashCommand("!", "COMMAND", "run a shell command", shell.run_shell)
 _BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
 
 
@@ -183,6 +204,8 @@ def parse(entry: str) -> tuple[SlashCommand, str] | None:
         UsageError: it looks like a command and is none.
     """
     line = _FIRST_WORDS.get(entry.strip().lower(), entry).rstrip()
+    if match := _SHELL_LINE.fullmatch(line):
+        return _SHELL, match[1]
     if match := _COMMAND_LINE.fullmatch(
         line.replace(_WIDE_SLASH, "/", 1) if line[:1] == _WIDE_SLASH else line
     ):

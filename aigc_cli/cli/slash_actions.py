@@ -6,10 +6,11 @@ from dataclasses import fields, replace
 from aigc_cli.chat.prompt import SYSTEM_PROMPT, Attachment, build_user_message
 from aigc_cli.chat.transcript import as_json, as_markdown
 from aigc_cli.cli.clipboard import copy_text
+from aigc_cli.cli.making_room import compact as compact_turns
 from aigc_cli.cli.options import SAMPLING
 from aigc_cli.cli.prompt import Leave
 from aigc_cli.cli.talk import Talk
-from aigc_cli.config import Settings, parse_value
+from aigc_cli.config import Settings, Value, parse_value
 from aigc_cli.engine.base import Message
 from aigc_cli.errors import UsageError
 from aigc_cli.models.catalog import load_catalog
@@ -24,9 +25,10 @@ from aigc_cli.tasks.code_blocks import extract_code_blocks
 from aigc_cli.tasks.workspace import refuse_bad_target, write_atomic
 
 _LOADED_WITH_MODEL = ("context", "threads", "gpu_layers", "loop_guard")
-SETTABLE = (*SAMPLING, "stats", "color", "theme", *_LOADED_WITH_MODEL)
+SETTABLE = (*SAMPLING, "stats", "color", "theme", "edit_mode", "overflow", "run_seconds", *_LOADED_WITH_MODEL)
 _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 _EXCERPT_CHARACTERS = 40
+_LIVELY_TEMPERATURE = 0.5  # below it, a small model says much the same again
 
 
 def leave(_talk: Talk, _argument: str) -> None:
@@ -54,9 +56,32 @@ def undo(talk: Talk, _argument: str) -> None:
     talk.remark(f"took back: {_excerpt(turn.question.text)}")
 
 
-def retry(talk: Talk, _argument: str) -> None:
-    """Ask the last question again."""
-    talk.ask_again()
+def retry(talk: Talk, argument: str) -> None:
+    """Ask the last question again, with other sampling; by itself so that the reply is another one."""
+    settings = replace(talk.settings, seed=None)
+    if argument:
+        settings = replace(settings, **_sampling_words(argument))  # type: ignore[arg-type]  # parse_value checked
+    elif talk.sampling().temperature < _LIVELY_TEMPERATURE:
+        settings = replace(settings, temperature=_LIVELY_TEMPERATURE)
+        talk.remark(f"at temperature {_LIVELY_TEMPERATURE}, so as not to get the same reply")
+    talk.ask_again(talk.sampling(settings))
+
+
+def _sampling_words(argument: str) -> dict[str, Value]:
+    """Settings given as `temperature=0.9 seed=3`."""
+    given: dict[str, Value] = {}
+    for word in _words(argument):
+        name, _, value = word.partition("=")
+        name = name.replace("-", "_")
+        if name not in SAMPLING or not value:
+            raise UsageError(f"/retry {word}?", f"/retry temperature=0.9; there are: {', '.join(SAMPLING)}")
+        given[name] = parse_value(name, value, "/retry")
+    return given
+
+
+def compact(talk: Talk, _argument: str) -> None:
+    """Let a summary stand for the old turns."""
+    compact_turns(talk)
 
 
 def edit(talk: Talk, _argument: str) -> str:
@@ -121,7 +146,8 @@ def show_context(talk: Talk, _argument: str) -> None:
         before, total = total, talk.count(seen)
         names = "".join(f" +{a.name}" for a in turn.question.attachments)
         mark = " (interrupted)" if turn.interrupted else ""
-        rows.append((f"{total - before:,}", f"turn {number}: {_excerpt(turn.question.text)}{names}{mark}"))
+        what = "summary" if turn.sums_up else _excerpt(turn.question.text)
+        rows.append((f"{total - before:,}", f"turn {number}: {what}{names}{mark}"))
     rows += [(f"{_size(talk, file):,}", f"{file.name}: waiting") for file in conversation.waiting_files]
     rows.append((f"{total:,}", f"of {n_ctx:,} tokens used ({total / n_ctx:.0%})"))
     width = max(len(count) for count, _ in rows)

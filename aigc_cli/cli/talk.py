@@ -1,14 +1,13 @@
 """One chat at work: the conversation, the engine that answers, and what the person is told meanwhile."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from aigc_cli.chat.budget import Plan, fit, reply_reserve
 from aigc_cli.chat.prompt import sampling_from
 from aigc_cli.chat.session import Conversation, Question
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.ending import raise_unless_whole, reached_max_tokens
-from aigc_cli.cli.inputs import refuse_oversize
+from aigc_cli.cli.making_room import plan_for
 from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Chat, Engine, Message, Request, Sampling
@@ -63,6 +62,7 @@ class Talk:
 
     Attributes:
         interactive: a person reads the notes and goes on after a failure; else the first one ends it.
+        answer: asks the person; gives the line that they answer.
         stop: strings that end a reply.
         n_used: tokens of the window that the conversation takes, as far as the model sees it.
     """
@@ -71,6 +71,7 @@ class Talk:
     settings: Settings
     engine: Engine
     interactive: bool = True
+    answer: Callable[[str], str] = field(default=lambda _question: "")
     stop: tuple[str, ...] = ()
     conversation: Conversation = field(default_factory=Conversation)
     tally: Tally = field(default_factory=Tally)
@@ -109,9 +110,9 @@ class Talk:
             self.remark(f"no such file, sent as plain text: {' '.join(mentions.unknown)}")
         self._answer(self.conversation.ask(text, files))
 
-    def ask_again(self) -> None:
-        """Send the last question once more; the new reply replaces the old one."""
-        self._answer(self.conversation.ask_again())
+    def ask_again(self, sampling: Sampling | None = None) -> None:
+        """Send the last question once more, sampled so for this once; the new reply replaces the old one."""
+        self._answer(self.conversation.ask_again(), sampling)
 
     def start_over(self) -> None:
         """Forget the conversation; system prompt and settings stay."""
@@ -153,44 +154,17 @@ class Talk:
         messages = self.conversation.messages()
         self.n_used = self.count(messages) if messages else 0
 
-    def _answer(self, question: Question) -> None:
+    def _answer(self, question: Question, sampling: Sampling | None = None) -> None:
         said = Said()
         try:
-            plan = self._plan(question)
-            self._keep(self._stream(Request(Chat(plan.messages), self.sampling()), said))
+            plan = plan_for(self, question)
+            self._keep(self._stream(Request(Chat(plan.messages), sampling or self.sampling()), said))
         except BaseException:
             if said.text and self.conversation.question is question:
                 self.conversation.record_reply(said.text, interrupted=True)
             raise
         finally:
             self.conversation.withdraw()  # a question that got no reply; nothing to do otherwise
-
-    def _plan(self, question: Question) -> Plan:
-        conversation = self.conversation
-        n_ctx = self.engine.info.n_ctx
-        refuse_oversize(len(question.message.content), n_ctx)
-        plan = fit(
-            conversation.system_messages,
-            [turn.messages for turn in conversation.visible_turns],
-            question.message,
-            count=self.count,
-            n_ctx=n_ctx,
-            reserve=reply_reserve(n_ctx, self.sampling().max_tokens),
-        )
-        if plan.n_dropped:
-            self._hide(plan.n_dropped)
-        return plan
-
-    def _hide(self, n_turns: int) -> None:
-        conversation = self.conversation
-        files_before = conversation.attached_names()
-        first = conversation.n_hidden + 1
-        conversation.n_hidden += n_turns
-        last = conversation.n_hidden
-        which = f"turn {first}" if first == last else f"turns {first} to {last}"
-        lost = [name for name in files_before if name not in conversation.attached_names()]
-        files = f", with {', '.join(lost)}" if lost else ""
-        self.remark(f"the window is full: the model no longer sees {which}{files} (/context)")
 
     def _stream(self, request: Request, said: Said) -> Reply:
         view = open_view(self.app.stdout, self.app.env, self.settings)

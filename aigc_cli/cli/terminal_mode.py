@@ -1,5 +1,6 @@
 """The terminal during a chat: keys typed while a reply streams wait for the next prompt, unseen."""
 
+import os
 import signal
 import sys
 import threading
@@ -38,6 +39,33 @@ def keys_kept_quiet(app: AppContext) -> Iterator[None]:
         finally:
             _write(app, _NO_BRACKETS)
             termios.tcsetattr(app.stdin, termios.TCSANOW, before)
+
+
+@contextmanager
+def terminal_lent(app: AppContext) -> Iterator[bool]:
+    """Let a program have the terminal as a shell leaves it; yields whether there is one to lend.
+
+    The key that stops a job (Ctrl-Z) is off: the chat has no `fg` to go on with it.
+    """
+    can_lend = app.stdin.isatty() and app.stderr.isatty()
+    if sys.platform == "win32" or not can_lend:
+        yield False
+        return
+    import termios  # not on Windows
+
+    before = termios.tcgetattr(app.stdin)
+    cooked = termios.tcgetattr(app.stdin)
+    cooked[0] |= termios.ICRNL
+    cooked[3] = (cooked[3] | termios.ECHO | termios.ICANON | termios.ISIG) & ~termios.NOFLSH
+    cooked[6][termios.VSUSP] = os.fpathconf(app.stdin.fileno(), "PC_VDISABLE").to_bytes(1, "little")
+    marks_pastes = detect_traits(app.stderr, app.env, "auto").moves_cursor
+    try:
+        termios.tcsetattr(app.stdin, termios.TCSANOW, cooked)
+        _write(app, _NO_BRACKETS if marks_pastes else "")
+        yield True
+    finally:
+        termios.tcsetattr(app.stdin, termios.TCSANOW, before)
+        _write(app, _BRACKET_PASTES if marks_pastes else "")
 
 
 @contextmanager

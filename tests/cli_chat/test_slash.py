@@ -12,8 +12,8 @@ from aigc_cli.errors import AigcError, UsageError
 from tests.cli_chat.world import talk_in
 
 EXPECTED = {
-    "help", "exit", "new", "clear", "undo", "retry", "edit", "file", "drop", "context", "save", "copy",
-    "model", "set", "system", "stats",
+    "help", "exit", "new", "clear", "undo", "retry", "edit", "file", "drop", "context", "compact", "run",
+    "save", "copy", "model", "set", "system", "stats",
 }  # fmt: skip
 
 

@@ -335,6 +335,9 @@ def test_ctrl_c_twice_at_a_plain_prompt_leaves(tmp_path: Path) -> None:
             signal.raise_signal(signal.SIGINT)
             return ""
 
+        def answer(self, question: str) -> str:
+            raise NotImplementedError(question)
+
     assert run_repl(world.talk, Impatient()) == ExitCode.DONE
     assert "Ctrl-C again" in world.notes
 

@@ -64,6 +64,7 @@ def _process_context(engine_factory: "EngineFactory") -> "AppContext":
         env=env,
         directories=Directories.from_environment(env),
         clock=time.monotonic,
+        now=time.time,
         engine_factory=engine_factory,
     )
 

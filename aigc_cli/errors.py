@@ -14,6 +14,7 @@ The tree, with the exit code of each branch:
     ├── CheckFailed            5  generated code failed a check
     ├── NoCodeInReply          6  code was asked for, the reply holds none
     ├── FileError              1  a file can't be read or must not be written
+    ├── SessionError           1  kept conversations can't be read or written, or there is none of that name
     ├── EngineError            1  the engine failed while it worked
     │   └── UnsupportedFeature 1  this engine or model lacks what was asked for
     └── Interrupted          130  Ctrl-C
@@ -134,6 +135,10 @@ class NoCodeInReply(AigcError):
 
 class FileError(AigcError):
     """A file can't be read, or must not be written."""
+
+
+class SessionError(AigcError):
+    """Kept conversations can't be read or written, or there is none of that name."""
 
 
 class EngineError(AigcError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from aigc_cli.chat.prompt import Attachment, build_user_message, system_message
 from aigc_cli.engine.base import Message
 from aigc_cli.errors import UsageError
+from aigc_cli.events import FinishReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,13 @@ class Turn:
 
     question: Question
     reply: str
-    interrupted: bool = False
+    finish_reason: FinishReason = FinishReason.STOP
     sums_up: bool = False
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the person, or the end of the program, broke the reply off."""
+        return self.finish_reason is FinishReason.INTERRUPTED
 
     @property
     def messages(self) -> tuple[Message, Message]:
@@ -84,6 +90,11 @@ class Conversation:
         return system_message(self.system)
 
     @property
+    def replaced(self) -> Turn | None:
+        """The turn whose question is at work again; it goes when the new reply is recorded."""
+        return self._replaced
+
+    @property
     def visible_turns(self) -> tuple[Turn, ...]:
         """The turns that the model sees."""
         return tuple(self.turns[self.n_hidden :])
@@ -114,13 +125,13 @@ class Conversation:
         self.question = replace(self.question, attached=attached)
         return self.question
 
-    def record_reply(self, text: str, *, interrupted: bool = False) -> Turn:
+    def record_reply(self, text: str, finish_reason: FinishReason = FinishReason.STOP) -> Turn:
         """Keep the reply to the question at work, exactly as the engine gave it."""
         if self.question is None:
             raise UsageError("a reply without a question")
         sent = {a.name for a in self.question.attachments}
         self.waiting_files = [a for a in self.waiting_files if a.name not in sent]
-        turn = Turn(self.question, text, interrupted)
+        turn = Turn(self.question, text, finish_reason)
         self.turns.append(turn)
         self.question = self._replaced = None
         return turn

@@ -15,6 +15,7 @@ class AppContext:
 
     Attributes:
         clock: monotonic seconds.
+        now: seconds since 1970, for people and files.
         engine_factory: opens the engine for these settings, pulling the model first when it is not on disk.
     """
 
@@ -25,6 +26,7 @@ class AppContext:
     env: Mapping[str, str]
     directories: Directories
     clock: Callable[[], float]
+    now: Callable[[], float]
     engine_factory: Callable[["AppContext", Settings], Engine]
 
     def resolve_settings(self, flags: Mapping[str, Value]) -> ResolvedSettings:

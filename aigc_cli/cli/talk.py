@@ -161,7 +161,7 @@ class Talk:
             self._keep(self._stream(Request(Chat(plan.messages), sampling or self.sampling()), said))
         except BaseException:
             if said.text and self.conversation.question is question:
-                self.conversation.record_reply(said.text, interrupted=True)
+                self.conversation.record_reply(said.text, FinishReason.INTERRUPTED)
             raise
         finally:
             self.conversation.withdraw()  # a question that got no reply; nothing to do otherwise
@@ -173,8 +173,7 @@ class Talk:
     def _keep(self, reply: Reply) -> None:
         self.tally.add(reply.done)
         if reply.text:
-            was_interrupted = reply.done.finish_reason is FinishReason.INTERRUPTED
-            self.conversation.record_reply(reply.text, interrupted=was_interrupted)
+            self.conversation.record_reply(reply.text, reply.done.finish_reason)
             self.n_used = reply.done.stats.prompt_tokens + reply.done.stats.reply_tokens
         if not self.app.stdout.isatty():
             self._end_line(reply.text)

@@ -8,6 +8,7 @@ from aigc_cli.chat.prompt import SYSTEM_PROMPT, Attachment
 from aigc_cli.chat.session import Conversation
 from aigc_cli.engine.base import Message
 from aigc_cli.errors import UsageError
+from aigc_cli.events import FinishReason
 
 APP = Attachment("app.py", "print(1)\n", "python")
 
@@ -44,7 +45,7 @@ def test_a_reply_goes_back_to_the_engine_exactly_as_it_came(reply: str) -> None:
 def test_interrupted_reply_stays_and_is_marked() -> None:
     conversation = Conversation("")
     conversation.ask("q")
-    turn = conversation.record_reply("half of", interrupted=True)
+    turn = conversation.record_reply("half of", FinishReason.INTERRUPTED)
     assert turn.interrupted
     assert conversation.messages()[-1] == Message("assistant", "half of")
 

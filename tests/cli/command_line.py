@@ -75,6 +75,7 @@ class CommandLine:
             env=env,
             directories=Directories.from_environment(env),
             clock=lambda: 0.0,
+            now=lambda: 0.0,
             engine_factory=self._open,
         )
         code = run(argv, app)

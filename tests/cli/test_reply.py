@@ -80,6 +80,7 @@ def app(tmp_path: Path) -> AppContext:
         env={},
         directories=Directories.from_environment({"AIGC_HOME": str(tmp_path)}),
         clock=lambda: float(next(clock)),
+        now=lambda: 0.0,
         engine_factory=lambda _app, _settings: ScriptedEngine(["ok"]),
     )
 

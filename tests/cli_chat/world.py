@@ -24,6 +24,7 @@ def app_in(folder: Path, stdin: str = "", **env: str) -> AppContext:
         env=env,
         directories=Directories.from_environment({"AIGC_HOME": str(folder / "aigc")}),
         clock=time.monotonic,
+        now=time.time,
         engine_factory=lambda _app, settings: ScriptedEngine(
             ["ok"], EngineInfo(model=settings.model or "scripted", n_ctx=settings.context or 4096)
         ),

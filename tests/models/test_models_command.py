@@ -50,9 +50,8 @@ def answer(aigc: CommandLine, typed: str, *argv: str) -> tuple[int, str]:
     def no_engine(*_: object) -> NoReturn:
         raise AssertionError("a command on model files loads no model")
 
-    app = AppContext(
-        stdin, out, err, aigc.cwd, env, Directories.from_environment(env), lambda: 0.0, no_engine
-    )
+    places = Directories.from_environment(env)
+    app = AppContext(stdin, out, err, aigc.cwd, env, places, lambda: 0.0, lambda: 0.0, no_engine)
     return run(argv, app), err.written()
 
 

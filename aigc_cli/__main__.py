@@ -29,9 +29,10 @@ def run_process(argv: Sequence[str], engine_factory: "EngineFactory | None" = No
     """
     if list(argv) in (["--version"], ["-V"]):
         return _print_version()  # before typer is imported, which takes four times a bare start
+    cwd = _current_directory()
     from aigc_cli.cli.app import run
 
-    app = _process_context(engine_factory or _local_engine())
+    app = _process_context(cwd, engine_factory or _local_engine())
     code = run(argv, app)
     return _deliver(app.stdout, "", code)
 
@@ -47,7 +48,7 @@ def _print_version() -> int:
     return _deliver(stdout, f"aigc {__version__}\n", 0)
 
 
-def _process_context(engine_factory: "EngineFactory") -> "AppContext":
+def _process_context(cwd: str, engine_factory: "EngineFactory") -> "AppContext":
     import time  # these four are only needed once a command runs; --version must not pay for them
     from pathlib import Path
 
@@ -60,7 +61,7 @@ def _process_context(engine_factory: "EngineFactory") -> "AppContext":
         # A closed stdout is a stream that refuses to be written to: an answer that nobody gets is no success.
         stdout=_utf8(sys.stdout or _null_stream(os.O_RDONLY, "w")),
         stderr=_utf8(sys.stderr or _null_stream(os.O_WRONLY, "w")),
-        cwd=Path(_current_directory()),
+        cwd=Path(cwd),
         env=env,
         directories=Directories.from_environment(env),
         clock=time.monotonic,
@@ -73,6 +74,7 @@ def _current_directory() -> str:
     try:
         return os.getcwd()  # noqa: PTH109  # pathlib is not imported yet
     except FileNotFoundError:  # somebody removed it under the shell; relative paths will not be found
+        os.chdir(os.sep)  # some extension modules can't be imported from nowhere (seen on Python 3.13)
         return os.environ.get("PWD", os.sep)
 
 

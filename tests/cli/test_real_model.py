@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.download, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.download
 
 AIGC = [sys.executable, "-m", "aigc_cli"]
 ModelFile = Callable[[str], Path]

@@ -16,7 +16,7 @@ from aigc_cli.engine.llama import EngineOptions, LlamaEngine
 from aigc_cli.events import Delta, Event, FinishReason, Prefill
 from tests.engine.replies import GREEDY, ask, done_of, reply, text_of
 
-pytestmark = [pytest.mark.download, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.download
 
 RealModel = Callable[[str], Path]
 QUESTIONS = (

@@ -26,6 +26,7 @@ MIGRATIONS: tuple[str, ...] = (
         created REAL NOT NULL,
         updated REAL NOT NULL,
         revision INTEGER NOT NULL,
+        n_hidden INTEGER NOT NULL,
         forked_from TEXT REFERENCES sessions (id) ON DELETE SET NULL
     );
     CREATE INDEX sessions_by_update ON sessions (updated);
@@ -39,6 +40,7 @@ MIGRATIONS: tuple[str, ...] = (
         finish_reason TEXT,
         asked REAL NOT NULL,
         answered REAL,
+        sums_up INTEGER NOT NULL,
         question TEXT NOT NULL,
         files TEXT NOT NULL,
         reply TEXT NOT NULL,
@@ -187,12 +189,12 @@ def _bring_up_to_date(
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
-    if version < len(migrations) or not _has_text_index(connection):
+    if version < len(migrations) or not has_text_index(connection):
         with transaction(connection):
             for script in migrations[_version(connection) :]:
                 _run(connection, script)
             connection.execute(f"PRAGMA user_version = {len(migrations)}")
-            if can_index_text(connection) and not _has_text_index(connection):
+            if can_index_text(connection) and not has_text_index(connection):
                 _run(connection, _TEXT_INDEX)
 
 
@@ -207,7 +209,8 @@ def can_index_text(connection: sqlite3.Connection) -> bool:
     return "fts5" in modules and sqlite3.sqlite_version_info >= (3, 34)
 
 
-def _has_text_index(connection: sqlite3.Connection) -> bool:
+def has_text_index(connection: sqlite3.Connection) -> bool:
+    """Whether the file has an index of the texts."""
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'turns_text'").fetchone()
     return found is not None
 

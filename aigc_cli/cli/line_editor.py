@@ -11,8 +11,8 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
+from prompt_toolkit.filters import Condition, emacs_mode, has_focus, vi_navigation_mode
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.input.defaults import create_input
@@ -24,13 +24,20 @@ from prompt_toolkit.utils import get_cwidth
 
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.history import PrivateHistory
+from aigc_cli.cli.input_colors import FenceLexer
 from aigc_cli.cli.prompt import CONTINUATION, PROMPT, Leave, PromptSource, entry_text, is_open_block
 from aigc_cli.config import Settings
+from aigc_cli.render.console import background, detect_traits
+from aigc_cli.render.palette import Palette
 
 LEAVE_HINT = "Ctrl-C again or Ctrl-D: leave"
 EMPTY_HINT = "type a question; /help"
 BLOCK_HINT = 'a block: """ and Enter send it'
+NORMAL_MODE = "vi: normal mode"
 EDITORS = ("nano", "vi")  # when neither $VISUAL nor $EDITOR says which
+
+# How long Escape may still become Alt and a key: in vi it is a key of its own, pressed all the time.
+_ESCAPE_S = {EditingMode.EMACS: 0.5, EditingMode.VI: 0.05}
 
 STYLE = Style.from_dict(
     {
@@ -52,7 +59,8 @@ STYLE = Style.from_dict(
 class LineEditor:
     """Enter sends, Alt-Enter or Ctrl-J breaks the line; see slash.KEYS for the rest."""
 
-    def __init__(self, app: AppContext, settings: Settings, source: PromptSource, screen: TextIO) -> None:
+    def __init__(self, app: AppContext, source: PromptSource, screen: TextIO) -> None:
+        settings = source.settings()
         self._env = app.env
         self._source = source
         self._hint = ""
@@ -62,6 +70,7 @@ class LineEditor:
             prompt_continuation=_continuation,
             history=_history(app, settings),
             completer=_SourceCompleter(source),
+            lexer=FenceLexer(lambda: _palette(app, source.settings(), screen)),
             complete_while_typing=Condition(self._is_completing),
             bottom_toolbar=self._toolbar,
             key_bindings=self._keys(),
@@ -94,6 +103,9 @@ class LineEditor:
             Leave: the person wants to go.
         """
         self._hint = ""
+        mode = EditingMode[self._source.settings().edit_mode.upper()]
+        self._session.editing_mode = mode
+        self._session.app.ttimeoutlen = _ESCAPE_S[mode]
         try:
             return entry_text(self._session.prompt(default=draft))
         except EOFError:
@@ -127,13 +139,14 @@ class LineEditor:
             hint = BLOCK_HINT
         if hint:
             return [("class:hint", hint)]
-        return [("", fit_parts(self._source.status(), self._session.output.get_size().columns - 1))]
+        mode = [NORMAL_MODE] if vi_navigation_mode() else []
+        return [("", fit_parts([*mode, *self._source.status()], self._session.output.get_size().columns - 1))]
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
         typing = has_focus(DEFAULT_BUFFER)
         keys.add("enter", filter=typing)(self._on_enter)
-        keys.add("escape", "enter", filter=typing)(_on_newline)
+        keys.add("escape", "enter", filter=typing & emacs_mode)(_on_newline)
         keys.add("c-j", filter=typing)(_on_newline)
         keys.add("c-c", filter=typing)(self._on_interrupt)
         keys.add("<sigint>", filter=typing)(self._on_interrupt)
@@ -227,6 +240,12 @@ def fit_parts(parts: list[str], columns: int) -> str:
 
 def _history(app: AppContext, settings: Settings) -> History:
     return PrivateHistory(app.directories.state / "history") if settings.history else InMemoryHistory()
+
+
+def _palette(app: AppContext, settings: Settings, screen: TextIO) -> Palette:
+    """The colours that code has in a reply."""
+    theme = background(app.env) if settings.theme == "auto" else settings.theme
+    return Palette(detect_traits(screen, app.env, settings.color).depth, theme)
 
 
 def _color_depth(app: AppContext, settings: Settings) -> ColorDepth | None:

@@ -40,10 +40,12 @@ class PromptSource:
     Attributes:
         candidates: completions of the text before the cursor.
         status: the parts of the toolbar, the most important first.
+        settings: how keys work and colours look now.
     """
 
     candidates: Callable[[str], Iterator[Candidate]]
     status: Callable[[], list[str]]
+    settings: Callable[[], Settings]
 
 
 class Reader(Protocol):
@@ -68,7 +70,7 @@ class Reader(Protocol):
         ...
 
 
-def open_reader(app: AppContext, settings: Settings, source: PromptSource) -> Reader:
+def open_reader(app: AppContext, source: PromptSource) -> Reader:
     """The line editor when a person sits at a terminal that can move its cursor, else plain lines."""
     if not app.stdin.isatty():
         return LineReader(app.stdin)
@@ -77,7 +79,7 @@ def open_reader(app: AppContext, settings: Settings, source: PromptSource) -> Re
         return LineReader(app.stdin, app.stderr)
     from aigc_cli.cli.line_editor import LineEditor  # prompt_toolkit takes 0.1 s; --help must not pay it
 
-    return LineEditor(app, settings, source, screen)
+    return LineEditor(app, source, screen)
 
 
 def is_open_block(text: str) -> bool:

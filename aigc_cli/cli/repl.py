@@ -37,8 +37,8 @@ def start_chat(app: AppContext, settings: Settings, files: Sequence[str], stop: 
 
 def _reader(talk: Talk) -> Reader:
     """Where this chat's lines come from; a person is told what they talk with."""
-    source = PromptSource(lambda text: slash.candidates(talk, text), talk.status)
-    reader = open_reader(talk.app, talk.settings, source)
+    source = PromptSource(lambda text: slash.candidates(talk, text), talk.status, lambda: talk.settings)
+    reader = open_reader(talk.app, source)
     talk.interactive, talk.answer = reader.interactive, reader.answer
     if reader.interactive:
         info = talk.engine.info
@@ -79,8 +79,11 @@ def _dispatch_reported(talk: Talk, entry: str) -> str:
     except AigcError as error:
         if not talk.interactive:
             raise
+        if isinstance(error, Interrupted):
+            talk.remark(f"({error.message})")
+            return "" if entry.startswith("/") else entry
         report_error(talk.app, error.message, error.hint)
-        return entry if isinstance(error, ContextOverflow | FileError | Interrupted) else ""
+        return entry if isinstance(error, ContextOverflow | FileError) else ""
 
 
 def dispatch(talk: Talk, entry: str) -> str:

@@ -1,9 +1,12 @@
 """`@path` in a question: which files it names, and which names could complete it."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from aigc_cli.tasks.ignored import ignored_in
 
 # Not after a character of an address (user@host). Chinese and Japanese put no space before the mark, so any
 # other character may stand there.
@@ -56,13 +59,19 @@ def is_file(name: str, cwd: Path) -> bool:
 
 
 def complete_path(prefix: str, cwd: Path) -> list[str]:
-    """Paths that begin with `prefix`, directories with a slash; hidden ones only when a dot is typed."""
+    """Paths that begin with `prefix`, directories with a slash; hidden ones only when a dot is typed.
+
+    What git ignores comes only when nothing else begins so.
+    """
     folder, _, start = prefix.rpartition("/")
     base = f"{folder}/" if "/" in prefix else ""
     try:
-        entries = sorted((cwd / Path(base).expanduser()).iterdir())
+        place = cwd / Path(base).expanduser()
+        entries = sorted(path for path in place.iterdir() if path.name.startswith(start))
         names = [f"{path.name}/" if path.is_dir() else path.name for path in entries]
+        is_ignored = ignored_in(place)
     except (OSError, ValueError, RuntimeError):
         return []
-    hits = [name for name in names if name.startswith(start) and (start or not name.startswith("."))]
-    return [base + name for name in hits[:MAX_CANDIDATES]]
+    hits = [name for name in names if start or not name.startswith(".")]
+    wanted = itertools.islice((name for name in hits if not is_ignored(name)), MAX_CANDIDATES)
+    return [base + name for name in list(wanted) or hits[:MAX_CANDIDATES]]

@@ -20,6 +20,7 @@ from tests.scripted_aigc import scripted_argv, seen_requests
 PATIENCE_S = 15.0
 ENTER, ALT_ENTER, NEWLINE = "\r", "\x1b\r", "\n"
 CTRL_C, CTRL_D, CTRL_R, UP, TAB, EDITOR = "\x03", "\x04", "\x12", "\x1b[A", "\t", "\x18\x05"
+ESCAPE = "\x1b"
 PROMPT = re.compile(r"^> ", re.MULTILINE)
 
 

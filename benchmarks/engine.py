@@ -16,9 +16,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from llama_cpp import llama_cpp as lib
-
 from aigc_cli.engine.base import Chat, JsonSchema, Message, Request, Sampling, Text
+from aigc_cli.engine.library import lib
 from aigc_cli.engine.llama import EngineOptions, LlamaEngine
 from aigc_cli.events import Delta, Done
 
@@ -60,6 +59,7 @@ WHOLE_REPLY = """
 import resource, sys, time
 from pathlib import Path
 from aigc_cli.engine.base import Request, Sampling, Text
+from aigc_cli.engine.library import lib
 from aigc_cli.engine.llama import EngineOptions, LlamaEngine
 engine = LlamaEngine(EngineOptions(Path(sys.argv[1]), "m", int(sys.argv[2]), 2), time.perf_counter)
 for event in engine.stream(Request(Text("x " * 500), Sampling(max_tokens=200))):

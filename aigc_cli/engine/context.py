@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llama_cpp import llama_cpp as lib
-
 from aigc_cli.engine import library
 from aigc_cli.engine.decode import Aborted
+from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
 from aigc_cli.errors import ContextOverflow, EngineError, ModelLoadError
 

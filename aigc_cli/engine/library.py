@@ -4,15 +4,25 @@ Importing this module loads the library (0.2 s); everything outside the engine i
 """
 
 import ctypes
+import os
 import sys
 from collections import deque
 from enum import IntEnum
 from functools import cache
 from typing import Any
 
-from llama_cpp import llama_cpp as lib
-
 from aigc_cli.engine.placement import Device
+
+# OpenMP threads wait for each other several hundred times a token, in a busy loop of 300,000 rounds by default.
+# Where another program wants a core too, that takes most of the time: 1.8 tokens a second instead of 11 were
+# measured (benchmarks/waiting.py); on an idle machine the short loop costs nothing that can be measured. The
+# runtime reads this when the library is loaded; what the person set stays.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+from llama_cpp import llama_cpp as lib  # after the line above, or it has no effect
+
+__all__ = ["lib"]
 
 LOG_LINES_KEPT = 40
 _GPU_TYPES = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU, _IGPU (ggml-backend.h)

@@ -6,9 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from llama_cpp import llama_cpp as lib
-
 from aigc_cli.engine import library
+from aigc_cli.engine.library import lib
 from aigc_cli.errors import EngineError, Interrupted, ModelLoadError
 
 PIECE_BYTES = 256  # most pieces are short; the library says how much a longer one needs

@@ -5,9 +5,9 @@ import secrets
 from typing import Any
 
 import numpy as np
-from llama_cpp import llama_cpp as lib
 
 from aigc_cli.engine.base import Sampling
+from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
 from aigc_cli.errors import EngineError, UsageError
 

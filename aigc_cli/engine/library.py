@@ -13,7 +13,7 @@ from typing import Any
 
 from aigc_cli.engine.placement import Device
 
-# OpenMP threads wait for each other several hundred times a token, by default in a busy loop of 300,000 rounds.
+# OpenMP threads wait for each other several hundred times a token, by default in a loop of 300,000 rounds.
 # Where another program wants a core too, that takes most of the time: benchmarks/waiting.py has shown 1.8
 # tokens a second instead of 11. The runtime reads this when it is loaded; what the person set stays.
 if "OMP_WAIT_POLICY" not in os.environ:

@@ -75,7 +75,7 @@ class Settings:
         choices=("drop", "compact"),
     )
     run_seconds: int = _setting(30, "longest run of /run, in seconds", limits=(1, 86_400), project=False)
-    history: bool = _setting(True, "keep what is typed in the chat for the next time")
+    history: bool = _setting(True, "keep conversations, and what is typed in the chat, for the next time")
     loop_guard: bool = _setting(True, "stop a reply that repeats itself")
 
 

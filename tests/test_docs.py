@@ -34,6 +34,8 @@ COMMAND_NAMES = [
         for path in (
             *("ask", "chat", "gen", "doctor", "models", "models list", "models pull", "models info"),
             *("models verify", "models use", "models rm"),
+            *("sessions", "sessions list", "sessions show", "sessions search"),
+            *("sessions export", "sessions rename", "sessions rm"),
             *("config", "config show", "config path", "config set", "config unset"),
         )
     ),

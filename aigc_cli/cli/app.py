@@ -18,6 +18,7 @@ from aigc_cli.cli.models import models_app
 from aigc_cli.cli.options import app_context
 from aigc_cli.cli.report import note, report_error
 from aigc_cli.cli.route import route
+from aigc_cli.cli.sessions import sessions_app
 from aigc_cli.errors import AigcError, ExitCode
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ cli.command()(chat)
 cli.command()(gen)
 cli.command()(doctor)
 cli.add_typer(models_app, name="models")
+cli.add_typer(sessions_app, name="sessions")
 cli.add_typer(config_app, name="config")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from aigc_cli.cli.inputs import Inputs, read_inputs, refuse_oversize
 from aigc_cli.cli.options import app_context, setting_options
 from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
 from aigc_cli.config import Settings
-from aigc_cli.engine.base import Chat, Choices, Constraint, Message, Request, Sampling
+from aigc_cli.engine.base import Chat, Choices, Constraint, Engine, Message, Request, Sampling
 from aigc_cli.errors import ExitCode, NoCodeInReply, UsageError
 from aigc_cli.render.progress import stats_line
 from aigc_cli.render.view import open_view
@@ -24,7 +25,27 @@ from aigc_cli.tasks.code_blocks import extract_code_blocks
 from aigc_cli.tasks.workspace import InputTooLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aigc_cli.chat.store import Kept
     from aigc_cli.render.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question and what its reply depends on.
+
+    Attributes:
+        goes_on: it is a turn of the session `kept`, or of a new one.
+        system: takes the place of the session's own system prompt.
+    """
+
+    inputs: Inputs
+    constraint: Constraint | None
+    stop: tuple[str, ...]
+    goes_on: bool
+    kept: "Kept | None"
+    system: str | None
 
 
 @setting_options("system", *options.ENGINE, *options.SAMPLING, *options.VIEW)
@@ -35,6 +56,10 @@ def ask(
         list[str] | None, typer.Argument(metavar="PROMPT", help="the question; - reads it from stdin")
     ] = None,
     file: options.Files = None,
+    continue_: options.Continue = False,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="ID", help="go on with this session")
+    ] = None,
     code: Annotated[
         bool, typer.Option("--code", help="print only the code of the reply; exit 6 if none")
     ] = False,
@@ -56,21 +81,26 @@ def ask(
     no_stdin: options.NoStdin = False,
     flags: options.Flags,
 ) -> int:
-    """Answer one question; standard input and -f files go with it."""
+    """Answer one question; standard input and -f files go with it.
+
+    It is not kept, unless it goes on with a session.
+    """
     app = app_context(ctx)
     if code and as_json:
         raise UsageError("--code and --json exclude one another", "--json holds the code too")
     constraint = read_constraint(app.cwd, schema=schema, grammar=grammar, choices=choices)
     settings = app.resolve_settings(flags).settings
     sampling_from(settings, Sampling(), stop or ())  # a bad value is told before a model is loaded
+    goes_on = continue_ or resume is not None
+    kept = _kept(app, settings, resume, newest=continue_) if goes_on else None
     inputs = _read_inputs(app, settings, prompt or [], file or [], no_stdin=no_stdin)
+    system = settings.system if flags["system"] is not None else None
+    asked = _Asked(inputs, constraint, tuple(stop or ()), goes_on=goes_on, kept=kept, system=system)
     views: list[View] = [prefill_progress(app)]
     if not code and not as_json:
         views.append(open_view(app.stdout, app.env, settings, raw=raw))
     with closing(app.open_engine(settings)) as engine:
-        refuse_oversize(len(inputs.message), engine.info.n_ctx)
-        sampling = sampling_from(settings, engine.info.sampling, stop or ())
-        reply = run_reply(app, engine, _request(inputs, settings, sampling, constraint), views)
+        reply = _reply(app, settings, engine, asked, views)
         info = engine.info
     if as_json:
         app.stdout.write(json.dumps(_as_json(reply, info.model), ensure_ascii=False) + "\n")
@@ -82,6 +112,29 @@ def ask(
         app.stderr.write(stats_line(reply.done) + "\n")
     raise_unless_whole(app, reply, settings, info.n_ctx)
     return ExitCode.DONE
+
+
+def _reply(
+    app: AppContext, settings: Settings, engine: Engine, asked: _Asked, views: "Sequence[View]"
+) -> Reply:
+    refuse_oversize(len(asked.inputs.message), engine.info.n_ctx)
+    if not asked.goes_on:
+        sampling = sampling_from(settings, engine.info.sampling, asked.stop)
+        request = _request(asked.inputs, settings, sampling, asked.constraint)
+        return run_reply(app, engine, request, views)
+    from aigc_cli.cli.asking_on import ask_on, talk_for  # sqlite3: a question on its own needs none
+    from aigc_cli.cli.resuming import go_on
+
+    talk = talk_for(app, settings, engine, asked.stop)
+    if asked.kept:
+        go_on(talk, asked.kept, asked.system)
+    return ask_on(talk, asked.inputs, views, asked.constraint)
+
+
+def _kept(app: AppContext, settings: Settings, session_id: str | None, *, newest: bool) -> "Kept | None":
+    from aigc_cli.cli.asking_on import session_to_continue  # as above
+
+    return session_to_continue(app, settings, session_id, newest=newest)
 
 
 def _read_inputs(

@@ -45,6 +45,7 @@ Stop = Annotated[
     list[str] | None,
     typer.Option("--stop", metavar="TEXT", help="end the reply before this text; repeatable"),
 ]
+Continue = Annotated[bool, typer.Option("-c", "--continue", help="go on with the newest session")]
 Raw = Annotated[bool, typer.Option("--raw", help="print the model's text as it is, on a terminal too")]
 NoStdin = Annotated[bool, typer.Option("--no-stdin", help="leave standard input unread")]
 

@@ -2,12 +2,16 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aigc_cli.chat.session import Conversation
+from aigc_cli.chat.store import Kept
 from aigc_cli.cli import slash
 from aigc_cli.cli.context import AppContext
+from aigc_cli.cli.keeping import Keeping
 from aigc_cli.cli.prompt import Leave, PromptSource, Reader, open_reader
 from aigc_cli.cli.report import report_error
+from aigc_cli.cli.resuming import go_on
 from aigc_cli.cli.slash_actions import attach
 from aigc_cli.cli.talk import Talk
 from aigc_cli.cli.terminal_mode import keys_kept_quiet
@@ -18,20 +22,42 @@ from aigc_cli.tasks.mentions import is_file
 _INTERRUPTS_TO_LEAVE = 2
 
 
-def start_chat(app: AppContext, settings: Settings, files: Sequence[str], stop: tuple[str, ...]) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a chat begins with.
+
+    Attributes:
+        files: attached to the first question.
+        stop: strings that end a reply.
+        kept: the session to go on with.
+        system: a system prompt for it in place of its own.
+    """
+
+    files: Sequence[str] = ()
+    stop: tuple[str, ...] = ()
+    kept: Kept | None = None
+    system: str | None = None
+
+
+def start_chat(app: AppContext, settings: Settings, start: Start) -> ExitCode:
     """Load the model, then answer until the person, or the pipe, is done.
 
     Raises:
         AigcError: the model or a file can't be had; or, from a pipe, something failed.
     """
     with keys_kept_quiet(app):
-        conversation = Conversation(settings.system)
-        talk = Talk(app, settings, app.open_engine(settings), stop=stop, conversation=conversation)
+        conversation, keeping = Conversation(settings.system), Keeping(app, settings)
+        engine = app.open_engine(settings)
+        talk = Talk(app, settings, engine, stop=start.stop, conversation=conversation, keeping=keeping)
         try:
-            for name in files:
+            reader = _reader(talk)
+            if start.kept:
+                go_on(talk, start.kept, start.system)
+            for name in start.files:
                 attach(talk, shlex.quote(name))
-            return run_repl(talk, _reader(talk))
+            return run_repl(talk, reader)
         finally:
+            keeping.close()
             talk.engine.close()
 
 
@@ -96,7 +122,9 @@ def dispatch(talk: Talk, entry: str) -> str:
         return ""
     if command_line := slash.parse(entry):
         command, argument = command_line
-        return command.action(talk, argument) or ""
+        draft = command.action(talk, argument) or ""
+        talk.keep()  # what was taken back or dropped is so in the session too
+        return draft
     if is_lone_path(talk, entry):
         return _ask_what_about(talk, entry.strip())
     talk.ask(entry)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from textwrap import wrap
 
+from aigc_cli.cli import session_actions as session
 from aigc_cli.cli import shell_actions as shell
 from aigc_cli.cli import slash_actions as act
 from aigc_cli.cli.options import SAMPLING
@@ -166,6 +167,17 @@ COMMANDS: tuple[SlashCommand, ...] = (
         act.change_system,
         names=lambda _talk, _argument: ["default", "none"],
     ),
+    SlashCommand(
+        "sessions", "[WORD…]", "earlier conversations, or those that hold these words", session.list_sessions
+    ),
+    SlashCommand(
+        "resume",
+        "[ID]",
+        "go on with an earlier conversation",
+        session.resume,
+        names=session.session_ids,
+    ),
+    SlashCommand("fork", "", "go on in a copy; the conversation so far stays as it is", session.fork),
     SlashCommand("stats", "", "tokens and speed of the last reply and of the chat", act.show_stats),
 )
 

@@ -7,15 +7,16 @@ from aigc_cli.chat.prompt import sampling_from
 from aigc_cli.chat.session import Conversation, Question
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.ending import raise_unless_whole, reached_max_tokens
+from aigc_cli.cli.keeping import Growth, Keeping
 from aigc_cli.cli.making_room import plan_for
 from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
 from aigc_cli.config import Settings
-from aigc_cli.engine.base import Chat, Engine, Message, Request, Sampling
+from aigc_cli.engine.base import Chat, Constraint, Engine, Message, Request, Sampling
 from aigc_cli.errors import AigcError
-from aigc_cli.events import Delta, Done, Event, FinishReason
+from aigc_cli.events import Done, FinishReason
 from aigc_cli.render.console import ColorDepth, detect_traits, sanitize
 from aigc_cli.render.progress import stats_line
-from aigc_cli.render.view import open_view
+from aigc_cli.render.view import View, open_view
 from aigc_cli.tasks.attachments import read_attachment
 from aigc_cli.tasks.mentions import find_mentions
 
@@ -42,21 +43,6 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Said:
-    """A view that keeps what was said, for a reply that an error or a second Ctrl-C breaks off."""
-
-    text: str = ""
-
-    def show(self, event: Event) -> None:
-        """Take in one event."""
-        if isinstance(event, Delta):
-            self.text += event.text
-
-    def close(self) -> None:
-        """Nothing is left to do at the end."""
-
-
-@dataclass(slots=True)
 class Talk:
     """What the commands of a chat work on.
 
@@ -65,6 +51,7 @@ class Talk:
         answer: asks the person; gives the line that they answer.
         stop: strings that end a reply.
         n_used: tokens of the window that the conversation takes, as far as the model sees it.
+        keeping: writes the conversation to its session; None keeps nothing.
     """
 
     app: AppContext
@@ -76,6 +63,7 @@ class Talk:
     conversation: Conversation = field(default_factory=Conversation)
     tally: Tally = field(default_factory=Tally)
     n_used: int = 0
+    keeping: Keeping | None = None
 
     def show(self, text: str) -> None:
         """Write what a command was asked for; control characters in names and replies are removed."""
@@ -154,27 +142,49 @@ class Talk:
         messages = self.conversation.messages()
         self.n_used = self.count(messages) if messages else 0
 
-    def _answer(self, question: Question, sampling: Sampling | None = None) -> None:
-        said = Said()
+    def exchange(
+        self,
+        question: Question,
+        views: Sequence[View],
+        sampling: Sampling | None = None,
+        constraint: Constraint | None = None,
+    ) -> Reply:
+        """Make room for a question, keep it, show its reply as it comes, and record that.
+
+        Raises:
+            ContextOverflow: it does not fit the window even alone; nothing was sent.
+        """
+        growth = Growth(self.keep, self.app.clock)
         try:
             plan = plan_for(self, question)
-            self._keep(self._stream(Request(Chat(plan.messages), sampling or self.sampling()), said))
+            self.keep()
+            request = Request(Chat(plan.messages), sampling or self.sampling(), constraint)
+            reply = run_reply(self.app, self.engine, request, (*views, growth))
+            self.tally.add(reply.done)
+            if reply.text:
+                self.conversation.record_reply(reply.text, reply.done.finish_reason)
+                self.n_used = reply.done.stats.prompt_tokens + reply.done.stats.reply_tokens
         except BaseException:
-            if said.text and self.conversation.question is question:
-                self.conversation.record_reply(said.text, FinishReason.INTERRUPTED)
+            if growth.text and self.conversation.question is question:
+                self.conversation.record_reply(growth.text, FinishReason.INTERRUPTED)
             raise
         finally:
             self.conversation.withdraw()  # a question that got no reply; nothing to do otherwise
+            self.keep()
+        return reply
 
-    def _stream(self, request: Request, said: Said) -> Reply:
+    def keep(self, growing: str = "") -> None:
+        """Write what changed to the session; `growing` is the beginning of the reply that still streams."""
+        if self.keeping is None:
+            return
+        self.keeping.save(self.conversation, self.engine.info.model, growing)
+        if not growing:
+            for note in self.keeping.take_notes():
+                self.remark(note)
+
+    def _answer(self, question: Question, sampling: Sampling | None = None) -> None:
         view = open_view(self.app.stdout, self.app.env, self.settings)
-        return run_reply(self.app, self.engine, request, (prefill_progress(self.app), view, said))
-
-    def _keep(self, reply: Reply) -> None:
-        self.tally.add(reply.done)
-        if reply.text:
-            self.conversation.record_reply(reply.text, reply.done.finish_reason)
-            self.n_used = reply.done.stats.prompt_tokens + reply.done.stats.reply_tokens
+        reply = self.exchange(question, (prefill_progress(self.app), view), sampling)
         if not self.app.stdout.isatty():
             self._end_line(reply.text)
         if not self.interactive:

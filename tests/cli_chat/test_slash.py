@@ -13,7 +13,7 @@ from tests.cli_chat.world import talk_in
 
 EXPECTED = {
     "help", "exit", "new", "clear", "undo", "retry", "edit", "file", "drop", "context", "compact", "run",
-    "save", "copy", "model", "set", "system", "stats",
+    "save", "copy", "model", "set", "system", "sessions", "resume", "fork", "stats",
 }  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def test_command_names_and_their_arguments_are_completed(tmp_path: Path) -> None
     (tmp_path / "app.py").touch()
     (tmp_path / "src").mkdir()
     (tmp_path / ".hidden").touch()
-    assert completions(tmp_path, "/re") == ["/retry"]
+    assert completions(tmp_path, "/ret") == ["/retry"]
     assert "/set" in completions(tmp_path, "/")
     assert completions(tmp_path, "/set temp") == ["temperature"]
     assert completions(tmp_path, "/set theme li") == ["light"]

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 from prompt_toolkit import PromptSession
@@ -26,6 +27,7 @@ from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.history import PrivateHistory
 from aigc_cli.cli.input_colors import FenceLexer
 from aigc_cli.cli.prompt import CONTINUATION, PROMPT, Leave, PromptSource, entry_text, is_open_block
+from aigc_cli.cli.reply import sigint_goes_to
 from aigc_cli.config import Settings
 from aigc_cli.render.console import background, detect_traits
 from aigc_cli.render.palette import Palette
@@ -107,7 +109,8 @@ class LineEditor:
         self._session.editing_mode = mode
         self._session.app.ttimeoutlen = _ESCAPE_S[mode]
         try:
-            return entry_text(self._session.prompt(default=draft))
+            with sigint_goes_to(_ignore):
+                return entry_text(self._session.prompt(default=draft))
         except EOFError:
             raise Leave from None
         finally:
@@ -118,7 +121,8 @@ class LineEditor:
     def answer(self, question: str) -> str:
         """One line; Ctrl-C and Ctrl-D answer nothing."""
         try:
-            return self._answers.prompt([("class:prompt", f"{question} ")]).strip()
+            with sigint_goes_to(_ignore):
+                return self._answers.prompt([("class:prompt", f"{question} ")], handle_sigint=False).strip()
         except (EOFError, KeyboardInterrupt):
             return ""
         finally:
@@ -173,7 +177,7 @@ class LineEditor:
         if buffer.text:
             buffer.append_to_history()
             buffer.reset()
-        elif self._hint == LEAVE_HINT:
+        elif self._hint == LEAVE_HINT and event.app.is_running:
             event.app.exit(exception=EOFError)
         else:
             self._give_hint(event, LEAVE_HINT)
@@ -203,6 +207,10 @@ class LineEditor:
                 return text
         self._hint = "no editor: set VISUAL or EDITOR"
         return text
+
+
+def _ignore(_signal: int, _frame: FrameType | None) -> None:
+    """While the editor runs Ctrl-C is a key; around it an exception would tear asyncio apart."""
 
 
 def _continuation(_width: int, _line_number: int, wrap_count: int) -> StyleAndTextTuples:

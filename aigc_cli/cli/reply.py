@@ -82,12 +82,13 @@ def _ctrl_c_cancels(engine: Engine) -> Iterator[threading.Event]:
         pressed.set()
         engine.cancel()
 
-    with _sigint_goes_to(on_sigint):
+    with sigint_goes_to(on_sigint):
         yield pressed
 
 
 @contextmanager
-def _sigint_goes_to(on_sigint: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def sigint_goes_to(on_sigint: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let a function have Ctrl-C for a while."""
     # Only the main thread can install handlers; and a command started with SIGINT ignored (nohup, a script's
     # background job) keeps ignoring it.
     if (

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import signal
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -106,6 +107,11 @@ class Terminal:
         rows = [f"|{line}|" for line in self.screen.display]
         return "\n".join([border, *rows, border])
 
+    def drawn_anew(self) -> str:
+        """The screen after the last of `raw`, for a test that only kept the bytes."""
+        self._stream.feed(self.raw[-20_000:])
+        return self.framed()
+
     def close(self) -> None:
         if self.process.isalive():
             self.process.kill(signal.SIGKILL)
@@ -134,6 +140,7 @@ def chat_terminal(
     folder: Path,
     *args: str,
     shell: bool = False,
+    until: Path | None = None,
     columns: int = 80,
     lines: int = 24,
     env: dict[str, str] | None = None,
@@ -141,12 +148,16 @@ def chat_terminal(
 ) -> Iterator[Terminal]:
     """`aigc chat` with a scripted model in a window; `folder` is its home and current directory.
 
-    With `shell`, a shell runs it, tells its exit code and waits.
+    With `shell`, a shell runs it, tells its exit code and waits; with `until`, it starts it again and again
+    until there is such a file.
     """
     script.setdefault("replies", ["Understood."])
     argv = [*scripted_argv(folder, **script), "chat", *args]
     if shell:
         argv = ["/bin/sh", "-c", f"trap : INT; {shlex.join(argv)}; echo exit code $?; read wait"]
+    if until:
+        again = f"until test -e {shlex.quote(str(until))}; do {shlex.join(argv)}; echo exit code $?; done"
+        argv = ["/bin/sh", "-c", f"trap : INT; {again}; read wait"]
     world = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -160,6 +171,13 @@ def chat_terminal(
         yield terminal
     finally:
         terminal.close()
+
+
+def is_cooked(terminal: Terminal) -> bool:
+    """Whether the window echoes, edits lines and makes Enter a newline, as a shell needs it."""
+    attributes = termios.tcgetattr(terminal.process.child_fd)
+    wanted = termios.ECHO | termios.ICANON | termios.ISIG
+    return bool(attributes[0] & termios.ICRNL) and attributes[3] & wanted == wanted
 
 
 def asked(folder: Path) -> list[str]:

@@ -1,7 +1,6 @@
 """The chat in a window: keys, Ctrl-C, blocks, widths; the real program with a scripted model."""
 
 import signal
-import termios
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,9 @@ from tests.cli_chat.terminal import (
     CTRL_C,
     CTRL_D,
     ENTER,
-    Terminal,
     asked,
     chat_terminal,
+    is_cooked,
     paste,
 )
 from tests.scripted_aigc import seen_requests
@@ -235,13 +234,6 @@ def test_terminal_that_can_not_move_its_cursor_gets_plain_lines(tmp_path: Path) 
         terminal.send("/exit\n")
         terminal.expect_end(0)
         assert "\x1b" not in terminal.raw
-
-
-def is_cooked(terminal: Terminal) -> bool:
-    """Whether the window echoes, edits lines and makes Enter a newline, as a shell needs it."""
-    attributes = termios.tcgetattr(terminal.process.child_fd)
-    wanted = termios.ECHO | termios.ICANON | termios.ISIG
-    return bool(attributes[0] & termios.ICRNL) and attributes[3] & wanted == wanted
 
 
 @pytest.mark.parametrize("way_out", ["Ctrl-D", "SIGTERM at the prompt", "SIGTERM in a reply"])

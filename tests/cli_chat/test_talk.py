@@ -353,3 +353,29 @@ def test_request_holds_the_stop_strings(tmp_path: Path) -> None:
     dispatch(world.talk, "q1")
     assert world.engine.requests[0].sampling.stop == ("END",)
     assert isinstance(world.engine.requests[0].prompt, Chat)
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("help", "/retry"),
+        ("?", "/retry"),
+        ("/xyzzy", "/help lists the commands"),
+        ("/retyr", "did you mean /retry?"),
+        ("app.py", "ask something about @app.py"),
+        ("word " * 5000, "the context window holds 4,096"),
+        ("quit", ""),
+        ("exit", ""),
+        (":q", ""),
+    ],
+)
+def test_first_mistake_gets_an_answer_that_helps_and_no_reply_of_the_model(
+    tmp_path: Path, typed: str, answer: str
+) -> None:
+    (tmp_path / "app.py").touch()
+    world = talk_in(tmp_path)
+    reader = LineReader(app_in(tmp_path, f"\n{typed}\n").stdin, world.talk.app.stderr)
+    assert run_repl(world.talk, reader) == ExitCode.DONE
+    assert answer in world.notes
+    assert "Traceback" not in world.notes
+    assert world.engine.requests == []

@@ -29,49 +29,11 @@ BAR_S = 0.3
 N_SESSIONS = 10_000
 N_TURNS = 4
 ROUNDS = 7
-WORDS = [
-    *[
-        "the",
-        "function",
-        "returns",
-        "a",
-        "list",
-        "of",
-        "rows",
-        "and",
-        "raises",
-        "an",
-        "error",
-        "when",
-        "the",
-        "file",
-        "is",
-        "missing",
-    ],
-    *[
-        "快速",
-        "排序",
-        "文件",
-        "读取",
-        "函数",
-        "返回",
-        "列表",
-        "parser",
-        "token",
-        "stream",
-        "buffer",
-        "index",
-        "value",
-        "async",
-        "await",
-        "import",
-        "class",
-        "def",
-        "yield",
-        "测试",
-        "错误",
-    ],
-]
+LATIN = (
+    "function list of rows raises an error when the file is missing parser token stream buffer index value"
+)
+CHINESE = "快速 排序 文件 读取 函数 返回 列表 测试 错误 a in"
+WORDS = f"{LATIN} {CHINESE}".split()
 # the last two are in one session only, which makes a search look everywhere
 QUERIES = ("function", "快速 排序", "文件", "in", "a", "xylophone", "玫瑰", "no-such-word", "龘")
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from aigc_cli.render.view import View
 
 
+_Resume = Annotated[str | None, typer.Option("--resume", metavar="ID", help="go on with this session")]
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """A question and what its reply depends on.
@@ -57,9 +60,7 @@ def ask(
     ] = None,
     file: options.Files = None,
     continue_: options.Continue = False,
-    resume: Annotated[
-        str | None, typer.Option("--resume", metavar="ID", help="go on with this session")
-    ] = None,
+    resume: _Resume = None,
     code: Annotated[
         bool, typer.Option("--code", help="print only the code of the reply; exit 6 if none")
     ] = False,
@@ -96,20 +97,19 @@ def ask(
     inputs = _read_inputs(app, settings, prompt or [], file or [], no_stdin=no_stdin)
     system = settings.system if flags["system"] is not None else None
     asked = _Asked(inputs, constraint, tuple(stop or ()), goes_on=goes_on, kept=kept, system=system)
-    views: list[View] = [prefill_progress(app)]
-    if not code and not as_json:
-        views.append(open_view(app.stdout, app.env, settings, raw=raw))
+    shown = [] if code or as_json else [open_view(app.stdout, app.env, settings, raw=raw)]
+    views: list[View] = [prefill_progress(app), *shown]
     with closing(app.open_engine(settings)) as engine:
         reply = _reply(app, settings, engine, asked, views)
         info = engine.info
     if as_json:
-        app.stdout.write(json.dumps(_as_json(reply, info.model), ensure_ascii=False) + "\n")
+        _print_json(app, reply, info.model)
     elif code:
         _print_code(app, settings, reply, raw=raw)
     elif isinstance(constraint, Choices) and not app.stdout.isatty():
         app.stdout.write("\n")  # a choice is a line; other replies stay as the model wrote them
     if settings.stats:
-        app.stderr.write(stats_line(reply.done) + "\n")
+        app.stderr.write(f"{stats_line(reply.done)}\n")
     raise_unless_whole(app, reply, settings, info.n_ctx)
     return ExitCode.DONE
 
@@ -163,6 +163,10 @@ def _print_code(app: AppContext, settings: Settings, reply: Reply, *, raw: bool)
         raise NoCodeInReply(
             "the reply holds no code", "ask for code outright; without --code the reply is shown"
         )
+
+
+def _print_json(app: AppContext, reply: Reply, model: str) -> None:
+    app.stdout.write(json.dumps(_as_json(reply, model), ensure_ascii=False) + "\n")
 
 
 def _as_json(reply: Reply, model: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def session_lines(
     left = _left(widths, n_columns)
     room = None if columns is None else max(columns - left, 1)
     if header:
-        yield _line(titles, widths, n_columns, "TITLE")
+        yield _line(titles, widths, n_columns, "TITLE" if room is None else shorten("TITLE", room))
     for each, summary, row in zip(sessions, summaries, rows, strict=True):
         title = sanitize(summary.title) or "(no words)"
         yield _line(row, widths, n_columns, title if room is None else shorten(title, room))

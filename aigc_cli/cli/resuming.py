@@ -7,7 +7,7 @@ from aigc_cli.chat.store import ID_LENGTH, Kept, SessionStore
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.keeping import open_to_read
 from aigc_cli.cli.report import note
-from aigc_cli.cli.session_list import age_text, session_lines
+from aigc_cli.cli.session_list import age_text, session_lines, shorten
 from aigc_cli.cli.talk import Talk
 from aigc_cli.config import Settings
 from aigc_cli.errors import SessionError, UsageError
@@ -108,7 +108,9 @@ def go_on(talk: Talk, kept: Kept, system: str | None = None) -> None:
     n_turns = f"{summary.n_turns} turn{'' if summary.n_turns == 1 else 's'}"
     age = age_text(talk.app.now() - summary.updated)
     ago = "just now" if age == "now" else f"{age} ago"
-    talk.remark(f"{summary.id}: {summary.title} ({n_turns}, {ago})")
+    about = f" ({n_turns}, {ago})"
+    room = window_size(talk.app.stderr).columns - len(f"{summary.id}: {about}")
+    talk.remark(f"{summary.id}: {shorten(summary.title, max(room, 10))}{about}")
     if talk.interactive:
         _show_last_turn(talk)
     if summary.model != model:

@@ -1,6 +1,8 @@
 """Going on with a conversation: after kill -9, in two chats at once, without a disk to keep it on."""
 
+import os
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from aigc_cli.errors import SessionError, UsageError
 from tests.cli.command_line import CommandLine
 from tests.cli_chat.terminal import CTRL_D, ENTER, asked, chat_terminal
 from tests.cli_chat.world import World, talk_in
-from tests.scripted_aigc import seen_requests
+from tests.scripted_aigc import scripted_argv, seen_requests
 
 LONG_REPLY = "\n".join(f"line {i}" for i in range(400))
 
@@ -124,6 +126,26 @@ def test_two_chats_in_one_session_do_not_mix(tmp_path: Path, store: SessionStore
         ("shared question", "first goes on", "first again"),
         ("shared question", "second goes on"),
     }
+
+
+def test_processes_that_start_at_once_on_a_fresh_machine_are_all_kept(tmp_path: Path) -> None:
+    argv = [*scripted_argv(tmp_path, replies=["r1", "r2"]), "chat"]
+    env = {**os.environ, "AIGC_HOME": str(tmp_path / "aigc")}
+    chats = [
+        subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for number, chat in enumerate(chats):
+        assert chat.stdin
+        chat.stdin.write(f"first {number}\nsecond {number}\n".encode())
+        chat.stdin.close()
+        chat.stdin = None
+    ends = [(*chat.communicate(timeout=60), chat.returncode) for chat in chats]
+    assert ends == [(b"r1\nr2\n", b"", 0)] * 4
+    store = SessionStore(tmp_path / "aigc" / "data" / FILE_NAME, time.time)
+    kept = [[entry.question.text for entry in store.load(s.id).entries] for s in store.summaries()]
+    store.close()
+    assert sorted(kept) == [[f"first {n}", f"second {n}"] for n in range(4)]
 
 
 def test_fork_leaves_the_session_as_it_was(tmp_path: Path, store: SessionStore) -> None:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run_process(sys.argv[1:]))
+    try:
+        code = run_process(sys.argv[1:])
+    except KeyboardInterrupt:  # while modules are still imported; later the commands see to it
+        code = 130
+    sys.exit(code)
 
 
 def run_process(argv: Sequence[str], engine_factory: "EngineFactory | None" = None) -> int:
@@ -55,7 +59,8 @@ def _process_context(cwd: str, engine_factory: "EngineFactory") -> "AppContext":
     from aigc_cli.cli.context import AppContext
     from aigc_cli.config import Directories
 
-    env = dict(os.environ)
+    env = dict(os.environ)  # as it was given: programs that a person runs from here get no more
+    _let_threads_sleep()
     return AppContext(
         stdin=sys.stdin or _null_stream(os.O_RDONLY, "r"),
         # A closed stdout is a stream that refuses to be written to: an answer that nobody gets is no success.
@@ -68,6 +73,17 @@ def _process_context(cwd: str, engine_factory: "EngineFactory") -> "AppContext":
         now=time.time,
         engine_factory=engine_factory,
     )
+
+
+def _let_threads_sleep() -> None:
+    """Make llama.cpp's threads wait for each other briefly before they sleep.
+
+    They do so several hundred times a token, by default in a loop of 300,000 rounds. Where another program
+    wants a core too, that takes most of the time: benchmarks/waiting.py has shown 1.8 tokens a second instead
+    of 11. OpenMP reads the variable when the library is loaded; what the person set stays.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def _current_directory() -> str:

@@ -67,7 +67,9 @@ class Settings:
     system: str | None = _setting(None, "system prompt; unset: the built-in one, empty: none")
     color: str = _setting("auto", "colour on stdout", choices=("auto", "always", "never"))
     theme: str = _setting("auto", "colours of code", choices=("auto", "dark", "light", "ansi", "none"))
-    stats: bool = _setting(False, "show a line of statistics after each reply")
+    stats: bool | None = _setting(
+        None, "a line of statistics after each reply; unset: in a chat at a terminal"
+    )
     edit_mode: str = _setting("emacs", "keys of the chat's line editor", choices=("emacs", "vi"))
     overflow: str = _setting(
         "drop",

@@ -87,14 +87,15 @@ def _option(name: str) -> inspect.Parameter:
     kind = get_type_hints(Settings)[name]
     choices: tuple[str, ...] = setting.metadata["choices"]
     dashed = name.replace("_", "-")
+    is_flag = kind in (bool, bool | None)
     if choices:
         kind = Literal[choices]
-    declaration = f"--{dashed}/--no-{dashed}" if kind is bool else f"--{dashed}"
+    declaration = f"--{dashed}/--no-{dashed}" if is_flag else f"--{dashed}"
     declarations = [_SHORT_NAMES[name], declaration] if name in _SHORT_NAMES else [declaration]
     option = typer.Option(
         *declarations,
         help=setting.metadata["help"],
-        metavar=None if choices or kind is bool else _metavar(name, kind),
+        metavar=None if choices or is_flag else _metavar(name, kind),
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]

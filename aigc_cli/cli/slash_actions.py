@@ -237,7 +237,7 @@ def setting_words(_talk: Talk, argument: str) -> list[str]:
     if not has_value or setting is None:
         return list(SETTABLE)
     choices: tuple[str, ...] = setting.metadata["choices"]
-    return ["default", *(("on", "off") if setting.type is bool else choices)]
+    return ["default", *(("on", "off") if setting.type in (bool, bool | None) else choices)]
 
 
 def change_system(talk: Talk, argument: str) -> None:

@@ -191,7 +191,7 @@ class Talk:
             raise_unless_whole(self.app, reply, self.settings, self.engine.info.n_ctx)
         elif remark := self._ending(reply):
             self.remark(remark)
-        if self.settings.stats:
+        if self.interactive if self.settings.stats is None else self.settings.stats:
             self.remark(stats_line(reply.done))
         if self.interactive:
             self.show("")  # a little air before the next prompt

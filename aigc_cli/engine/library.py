@@ -4,22 +4,15 @@ Importing this module loads the library (0.2 s); everything outside the engine i
 """
 
 import ctypes
-import os
 import sys
 from collections import deque
 from enum import IntEnum
 from functools import cache
 from typing import Any
 
+from llama_cpp import llama_cpp as lib
+
 from aigc_cli.engine.placement import Device
-
-# OpenMP threads wait for each other several hundred times a token, by default in a loop of 300,000 rounds.
-# Where another program wants a core too, that takes most of the time: benchmarks/waiting.py has shown 1.8
-# tokens a second instead of 11. The runtime reads this when it is loaded; what the person set stays.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
-from llama_cpp import llama_cpp as lib  # after the line above, or it has no effect
 
 __all__ = ["lib"]
 

@@ -5,6 +5,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -237,3 +238,34 @@ def test_shells_can_ask_for_completions(tmp_path: Path) -> None:
     env = {"_AIGC_COMPLETE": "complete_bash", "COMP_WORDS": "aigc co", "COMP_CWORD": "1"}
     done = run_piped(scripted_argv(tmp_path), env)
     assert b"config" in done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_threads_wait_briefly_unless_the_person_said_otherwise(given: dict[str, str], expected: str) -> None:
+    script = (
+        "import os, sys; from aigc_cli.__main__ import run_process\n"
+        "def no_engine(app, settings):\n"
+        "    print(app.env.get('GOMP_SPINCOUNT'), os.environ.get('GOMP_SPINCOUNT')); raise SystemExit\n"
+        "run_process(['hi'], no_engine)"
+    )
+    unset = {name: value for name, value in os.environ.items() if not name.startswith(("GOMP_", "OMP_"))}
+    done = run_piped([sys.executable, "-c", script], unset | given)
+    assert done.stdout.decode().split() == [given.get("GOMP_SPINCOUNT", "None"), expected]
+
+
+def test_ctrl_c_while_modules_are_imported_is_no_traceback() -> None:
+    script = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'aigc_cli.cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from aigc_cli.__main__ import main\n"
+        "sys.argv = ['aigc', 'hi']\n"
+        "main()"
+    )
+    done = run_piped([sys.executable, "-c", script])
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

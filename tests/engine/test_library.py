@@ -1,11 +1,5 @@
 """What this build of llama.cpp says of itself."""
 
-import os
-import subprocess
-import sys
-
-import pytest
-
 from aigc_cli.engine import library
 
 
@@ -29,16 +23,3 @@ def test_the_abort_callback_reads_the_flag() -> None:
     assert callback(ctypes.addressof(flag)) is False
     flag[0] = b"\x01"
     assert callback(ctypes.addressof(flag)) is True
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
-)
-def test_threads_wait_briefly_unless_the_person_said_otherwise(given: dict[str, str], expected: str) -> None:
-    script = "import os, aigc_cli.engine.library; print(os.environ.get('GOMP_SPINCOUNT'))"
-    unset = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    run = subprocess.run(
-        [sys.executable, "-c", script], env=unset | given, check=True, capture_output=True, text=True
-    )
-    assert run.stdout.strip() == expected

@@ -386,7 +386,7 @@ def test_first_mistake_gets_an_answer_that_helps_and_no_reply_of_the_model(
     [(None, True, True), (None, False, False), (False, True, False), (True, False, True)],
 )
 def test_a_chat_at_a_terminal_shows_statistics_unless_told_otherwise(
-    tmp_path: Path, stats: bool | None, *, interactive: bool, shown: bool
+    tmp_path: Path, *, stats: bool | None, interactive: bool, shown: bool
 ) -> None:
     world = talk_in(tmp_path, settings=Settings(stats=stats))
     world.talk.interactive = interactive

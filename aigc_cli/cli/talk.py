@@ -183,7 +183,8 @@ class Talk:
                 self.remark(note)
 
     def _answer(self, question: Question, sampling: Sampling | None = None) -> None:
-        view = open_view(self.app.stdout, self.app.env, self.settings)
+        clock = self.app.clock if self.interactive else None
+        view = open_view(self.app.stdout, self.app.env, self.settings, clock=clock)
         reply = self.exchange(question, (prefill_progress(self.app), view), sampling)
         if not self.app.stdout.isatty():
             self._end_line(reply.text)

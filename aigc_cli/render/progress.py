@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import TextIO, assert_never
 
 from aigc_cli.events import Delta, Done, Event, FinishReason, Prefill
-from aigc_cli.render.console import TerminalTraits, window_size
+from aigc_cli.render.console import ColorDepth, TerminalTraits, window_size
 
 WORTH_SHOWING_S = 0.3
 # A CPU reads 60-200 tokens a second; until this machine's own speed is known, assume the fast end.
 ASSUMED_TOKENS_PER_S = 200.0
+UPDATE_EVERY_S = 0.25
 _ERASE_LINE = "\r\x1b[K"
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
 
 class PrefillProgress:
@@ -74,6 +76,34 @@ class PrefillProgress:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+class Speedometer:
+    """The row that says how fast a reply grows, while it grows."""
+
+    def __init__(self, clock: Callable[[], float], depth: ColorDepth) -> None:
+        self._clock = clock
+        self._is_dim = depth is not ColorDepth.NONE
+        self._n_tokens = 0
+        self._started_s: float | None = None
+        self._updated_s = 0.0
+        self._text = ""
+
+    def count(self, n_tokens: int) -> None:
+        """Take in the tokens of one `Delta`; the row changes four times a second, which eyes can follow."""
+        now_s = self._clock()
+        if self._started_s is None:  # the first token took the prefill's time, not its own
+            self._started_s = self._updated_s = now_s
+            return
+        self._n_tokens += n_tokens
+        if now_s - self._updated_s >= UPDATE_EVERY_S:
+            self._updated_s = now_s
+            self._text = f"{self._n_tokens / (now_s - self._started_s):.1f} tok/s"
+
+    def row(self, columns: int) -> str:
+        """The row, in a window so wide."""
+        text = self._text[: columns - 1]
+        return f"{_DIM}{text}{_PLAIN}" if self._is_dim and text else text
 
 
 def format_duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from aigc_cli.render.console import Sanitizer, TerminalTraits
 from aigc_cli.render.drawing import Drawing
 from aigc_cli.render.markdown import MarkdownSplitter
 from aigc_cli.render.palette import Palette
+from aigc_cli.render.progress import Speedometer
 
 
 class Tail:
@@ -45,11 +46,14 @@ class Tail:
             self._stream.write(text)
             self._stream.flush()
 
-    def abandon(self) -> None:
-        """Leave the rows as they are and go on below: nobody knows where they stand now."""
+    def abandon(self, *, erase_last: bool) -> None:
+        """Leave the rows as they are and go on below: nobody knows where they stand now.
+
+        The cursor is still in the last one; with `erase_last` that row is no part of the reply and goes.
+        """
         if self._rows:
             self._rows = []
-            self._stream.write("\r\n")
+            self._stream.write("\r\x1b[2K" if erase_last else "\r\n")
             self._stream.flush()
 
     def _change(self, rows: list[str]) -> str:
@@ -78,13 +82,21 @@ class TerminalView:
     Args:
         theme: auto, dark, light, ansi or none.
         size: the size of the window at this moment; asked at each event, so that a resize is seen.
+        speedometer: shows its row below the reply while that grows.
     """
 
     def __init__(
-        self, stream: TextIO, *, traits: TerminalTraits, theme: str, size: Callable[[], os.terminal_size]
+        self,
+        stream: TextIO,
+        *,
+        traits: TerminalTraits,
+        theme: str,
+        size: Callable[[], os.terminal_size],
+        speedometer: Speedometer | None = None,
     ) -> None:
         self._stream = stream
         self._tail = Tail(stream) if traits.moves_cursor else None
+        self._speedometer = speedometer if self._tail else None
         self._size = size
         self._window = size()
         self._sanitizer = Sanitizer()
@@ -95,8 +107,10 @@ class TerminalView:
     def show(self, event: Event) -> None:
         """Draw the text of a `Delta` at once; end the reply at `Done`."""
         match event:
-            case Delta(text):
+            case Delta(text, n_tokens):
                 self._follow_window()
+                if self._speedometer:
+                    self._speedometer.count(n_tokens)
                 self._draw(self._drawing.add(self._splitter.feed(self._sanitizer.feed(text))))
             case Done():
                 self.close()
@@ -116,6 +130,8 @@ class TerminalView:
     def _draw(self, final: list[str]) -> None:
         if self._tail:
             preview = [] if self._is_finished else self._drawing.preview(self._splitter.tail())
+            if self._speedometer and not self._is_finished:
+                preview.append(self._speedometer.row(self._window.columns))
             self._tail.draw(final, preview, self._window.lines)
         elif final:
             self._stream.write("".join(f"{row}\n" for row in final))
@@ -127,6 +143,6 @@ class TerminalView:
         n_rows = self._tail.n_rows if self._tail else 0
         if window.columns != self._window.columns or window.lines <= n_rows:
             if self._tail:
-                self._tail.abandon()
+                self._tail.abandon(erase_last=self._speedometer is not None)
             self._drawing.resize(window.columns, window.lines, self._splitter.release())
         self._window = window

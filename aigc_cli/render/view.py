@@ -27,11 +27,13 @@ def open_view(
     *,
     raw: bool = False,
     size: Callable[[], os.terminal_size] | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> View:
     """The view for one reply on `stdout`.
 
     A terminal that moves its cursor gets rendered Markdown; so does a pipe for which colour was asked
-    outright, without cursor movement. Everything else, and `raw`, gets the text as it is.
+    outright, without cursor movement. Everything else, and `raw`, gets the text as it is. With a clock,
+    rendered text on a terminal has the speed below it while it comes.
     """
     from aigc_cli.render.console import ColorDepth, background, detect_traits, window_size
 
@@ -40,7 +42,14 @@ def open_view(
         from aigc_cli.render.plain import PlainView
 
         return PlainView(stdout)
+    from aigc_cli.render.progress import Speedometer
     from aigc_cli.render.terminal import TerminalView  # rich and markdown-it: 0.1 s that a pipe does not pay
 
     theme = background(env) if settings.theme == "auto" else settings.theme
-    return TerminalView(stdout, traits=traits, theme=theme, size=size or (lambda: window_size(stdout)))
+    return TerminalView(
+        stdout,
+        traits=traits,
+        theme=theme,
+        size=size or (lambda: window_size(stdout)),
+        speedometer=Speedometer(clock, traits.depth) if clock else None,
+    )

@@ -201,7 +201,7 @@ def test_window_resized_while_a_reply_streams(tmp_path: Path) -> None:
         terminal.resize(100, 30)
         terminal.expect("END")
         terminal.expect_prompt()
-        assert terminal.raw.count("END") == 1
+        assert terminal.scrollback.count("END") == 1
 
 
 def test_first_mistakes_get_a_helpful_answer(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pyte
 
 from aigc_cli.events import Delta
 from aigc_cli.render.console import ColorDepth, TerminalTraits
+from aigc_cli.render.progress import Speedometer
 from aigc_cli.render.terminal import TerminalView
 
 TRUECOLOR = TerminalTraits(is_terminal=True, depth=ColorDepth.TRUECOLOR, moves_cursor=True)
@@ -29,13 +30,20 @@ class Terminal:
     """A TerminalView on a screen; `rows` is scrollback and screen together."""
 
     def __init__(
-        self, columns: int = 60, lines: int = 24, traits: TerminalTraits = TRUECOLOR, theme: str = "dark"
+        self,
+        columns: int = 60,
+        lines: int = 24,
+        traits: TerminalTraits = TRUECOLOR,
+        theme: str = "dark",
+        speedometer: Speedometer | None = None,
     ) -> None:
         self.stream = RecordingStream()
         self.window = os.terminal_size((columns, lines))
         self.screen = pyte.HistoryScreen(columns, lines, history=100_000, ratio=0.5)
         self.parser = pyte.Stream(self.screen)
-        self.view = TerminalView(self.stream, traits=traits, theme=theme, size=lambda: self.window)
+        self.view = TerminalView(
+            self.stream, traits=traits, theme=theme, size=lambda: self.window, speedometer=speedometer
+        )
         self.n_parsed = 0
 
     def feed(self, *pieces: str) -> "Terminal":

@@ -11,7 +11,6 @@ from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
 from aigc_cli.errors import ContextOverflow, EngineError, ModelLoadError
 
-CELLS = 256  # llama.cpp pads the context to this many tokens
 # Tokens. A cache is cleared when it is made, and that is start-up time: 0.09 s for 4k, 0.5-1.5 s for 32k
 # tokens of a 1.5B model.
 FIRST_SIZE = 4096

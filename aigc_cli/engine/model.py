@@ -67,11 +67,6 @@ class Model:
         template = lib.llama_model_chat_template(self.handle, None)
         return template.decode("utf-8", "replace") if template else None
 
-    @cached_property
-    def can_truncate(self) -> bool:
-        """Whether the KV cache can drop its end: recurrent and hybrid models can't."""
-        return not (lib.llama_model_is_recurrent(self.handle) or lib.llama_model_is_hybrid(self.handle))
-
     @property
     def adds_bos(self) -> bool:
         """Whether raw text starts with the begin-of-sequence token."""

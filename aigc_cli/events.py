@@ -1,4 +1,7 @@
-"""What an engine says while it works: `Prefill`* `Delta`* `Done`, in this order, for each candidate."""
+"""What an engine says while it works: `Queued`* `Prefill`* `Delta`* `Done`, in this order.
+
+With several candidates the deltas of all come mixed, each with its number, and each candidate has its `Done`.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +26,8 @@ class Stats:
         reply_tokens: tokens sampled, stop token excluded.
         prefill_s: time to evaluate the prompt's new part, in seconds.
         decode_s: time from the first sampled token to the end, in seconds.
+        drafted_tokens: tokens guessed ahead and verified in one batch.
+        accepted_tokens: how many of those the model would have said itself.
     """
 
     prompt_tokens: int = 0
@@ -30,6 +35,8 @@ class Stats:
     reply_tokens: int = 0
     prefill_s: float = 0.0
     decode_s: float = 0.0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
     @property
     def prefill_tokens_per_s(self) -> float:
@@ -43,6 +50,13 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """Other requests go first: how many."""
+
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
 class Prefill:
     """Progress in reading the prompt, in tokens; `done` counts the `cached` ones too."""
 
@@ -52,12 +66,40 @@ class Prefill:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that could have come here, and the natural logarithm of its probability."""
+
+    piece: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token that was drawn: its probability before sampling options cut the distribution.
+
+    Attributes:
+        piece: its bytes, which need not be whole characters.
+        logprob: natural logarithm of the probability.
+        alternatives: the most probable tokens, best first; the drawn one may be among them.
+    """
+
+    piece: bytes
+    logprob: float
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of the reply: text that will not change any more, and how many tokens it came from."""
+    """A piece of the reply: text that will not change any more, and how many tokens it came from.
+
+    Attributes:
+        tokens: those tokens with their probabilities, if the request asked for them.
+    """
 
     text: str
     n_tokens: int = 1
     candidate: int = 0
+    tokens: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +111,4 @@ class Done:
     candidate: int = 0
 
 
-Event = Prefill | Delta | Done
+Event = Queued | Prefill | Delta | Done

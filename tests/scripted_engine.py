@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from aigc_cli.engine.base import Chat, EngineInfo, Request
+from aigc_cli.engine.base import Chat, EngineInfo, Infill, Request, Text
 from aigc_cli.errors import ContextOverflow
 from aigc_cli.events import Delta, Done, Event, FinishReason, Prefill, Stats
 
@@ -60,8 +60,10 @@ class ScriptedEngine:
         match request.prompt:
             case Chat(messages, reply_prefix):
                 return sum(len(m.content.split()) + 2 for m in messages) + len(reply_prefix.split())
-            case text:
-                return len(text.text.split())
+            case Text(text):
+                return len(text.split())
+            case Infill(prefix, suffix, extra):
+                return sum(len(part.split()) for part in (prefix, suffix, *(file.text for file in extra)))
 
     def cancel(self) -> None:
         self._cancelled.set()

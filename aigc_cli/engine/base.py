@@ -36,6 +36,8 @@ class Sampling:
         seed: None draws one.
         max_tokens: longest reply in tokens; None is all that the context window leaves.
         stop: strings that end the reply; they are not part of it.
+        frequency_penalty: taken off a token's logit for each time it occurs among the last `repeat_last_n`.
+        presence_penalty: taken off the logit of each token that occurs there at all.
     """
 
     repeat_penalty: float = 1.0
@@ -48,6 +50,8 @@ class Sampling:
     seed: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that llama.cpp would crash on or silently misread."""
@@ -61,6 +65,8 @@ class Sampling:
             ("dry_multiplier", self.dry_multiplier, 0, 10),
             ("seed", self.seed, 0, 2**32 - 2),
             ("max_tokens", self.max_tokens, 1, 2**31 - 1),
+            ("frequency_penalty", self.frequency_penalty, -2, 2),
+            ("presence_penalty", self.presence_penalty, -2, 2),
         )
         for name, value, low, high in limits:
             if value is not None and not low <= value <= high:  # NaN fails this too
@@ -107,12 +113,51 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """Everything that one reply depends on."""
+class ContextFile:
+    """A neighbouring file, or a piece of one, that the model may look at."""
 
-    prompt: Chat | Text
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Infill:
+    """Write what belongs between `prefix` and `suffix` (fill-in-the-middle, Bavarian 2022)."""
+
+    prefix: str
+    suffix: str
+    extra: tuple[ContextFile, ...] = ()
+
+
+MOST_CANDIDATES = 16
+MOST_ALTERNATIVES = 20  # what OpenAI's API allows for top_logprobs
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything that one reply depends on.
+
+    Attributes:
+        prediction: text that the reply will mostly copy; it changes how fast the reply comes, never what it is.
+        candidates: how many replies to draw; candidate i is seeded with `seed + i`.
+        top_logprobs: None for no probabilities; k gives each token's, and those of the k most probable tokens.
+        private: nothing of it may be written to disk.
+    """
+
+    prompt: Chat | Text | Infill
     sampling: Sampling = field(default_factory=Sampling)
     constraint: Constraint | None = None
+    prediction: str = ""
+    candidates: int = 1
+    top_logprobs: int | None = None
+    private: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse counts that no engine can serve."""
+        if not 1 <= self.candidates <= MOST_CANDIDATES:
+            raise UsageError(f"{self.candidates} candidates", f"ask for 1 to {MOST_CANDIDATES}")
+        if self.top_logprobs is not None and not 0 <= self.top_logprobs <= MOST_ALTERNATIVES:
+            raise UsageError(f"top_logprobs is {self.top_logprobs}", f"use a value from 0 to {MOST_ALTERNATIVES}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +169,14 @@ class EngineInfo:
         n_ctx: size of the context window in tokens.
         sampling: what the model's publisher recommends, or general defaults.
         has_chat_template: whether `Chat` prompts work.
+        has_infill: whether `Infill` prompts work.
     """
 
     model: str
     n_ctx: int
     sampling: Sampling = field(default_factory=Sampling)
     has_chat_template: bool = True
+    has_infill: bool = False
 
 
 class Engine(Protocol):
@@ -154,4 +201,16 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the model. Closing twice is harmless."""
+        ...
+
+
+class Tokenizer(Protocol):
+    """Text to token ids and back, for tools that show or count tokens. Any thread may call it."""
+
+    def tokenize(self, text: str, *, special: bool, add_bos: bool = False) -> list[int]:
+        """Token ids of a text; with `special`, control tokens that it spells count as such."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of one token: not always whole characters."""
         ...

@@ -8,14 +8,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import assert_never
 
-from aigc_cli.engine.base import Chat, EngineInfo, JsonSchema, Request, Sampling, Text
+from aigc_cli.engine.base import Chat, EngineInfo, Infill, JsonSchema, Request, Sampling, Text
 from aigc_cli.engine.chat_template import ChatTemplate, ReplyMemory
 from aigc_cli.engine.constrain import JSON_CLOSERS, to_gbnf
 from aigc_cli.engine.context import Context, ContextOptions
 from aigc_cli.engine.decode import Decoding, Limits
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.sampler import ConstrainedSampler, Sampler
-from aigc_cli.errors import EngineError
+from aigc_cli.errors import EngineError, UnsupportedFeature
 from aigc_cli.events import Event
 
 CLOSING_TOKENS = 32  # kept free for the end of a constrained reply, beside the tokens of the schema itself
@@ -166,6 +166,8 @@ class LlamaEngine:
                 return self._template.tokens(chat)
             case Text(text):
                 return self._model.tokenize(text, special=True, add_bos=self._model.adds_bos)
+            case Infill():
+                raise UnsupportedFeature("this model can't fill in the middle", "aigc models list")
             case _:
                 assert_never(request.prompt)
 

@@ -29,12 +29,9 @@ def build_chain(model: Model, sampling: Sampling) -> Any:
     """
     chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
     links = []
-    if sampling.repeat_penalty != 1.0 and sampling.repeat_last_n > 0:
-        links.append(
-            lib.llama_sampler_init_penalties(
-                model.n_vocab, sampling.repeat_last_n, sampling.repeat_penalty, 0.0, 0.0
-            )
-        )
+    penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
+    if penalties != (1.0, 0.0, 0.0) and sampling.repeat_last_n > 0:
+        links.append(lib.llama_sampler_init_penalties(model.n_vocab, sampling.repeat_last_n, *penalties))
     if sampling.dry_multiplier > 0:
         breakers = (ctypes.c_char_p * len(DRY_BREAKERS))(*DRY_BREAKERS)
         links.append(

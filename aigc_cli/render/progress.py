@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import TextIO, assert_never
 
-from aigc_cli.events import Delta, Done, Event, FinishReason, Prefill
+from aigc_cli.events import Delta, Done, Event, FinishReason, Prefill, Queued
 from aigc_cli.render.console import ColorDepth, TerminalTraits, window_size
 
 WORTH_SHOWING_S = 0.3
@@ -41,8 +41,10 @@ class PrefillProgress:
         self._visible = False
 
     def show(self, event: Event) -> None:
-        """Draw or redraw the line for a `Prefill`; erase it at anything else."""
+        """Draw or redraw the line for `Queued` and `Prefill`; erase it at anything else."""
         match event:
+            case Queued(ahead):
+                self._show_place(ahead)
             case Prefill():
                 self._draw(event)
             case Delta() | Done():
@@ -55,6 +57,13 @@ class PrefillProgress:
         if self._visible:
             self._visible = False
             self._write(_ERASE_LINE)
+
+    def _show_place(self, ahead: int) -> None:
+        if ahead and self._enabled:
+            self._write_line(f"waiting: {ahead} {'request' if ahead == 1 else 'requests'} first")
+        else:
+            self.close()
+        self._started_s = self._clock()  # the wait is no part of the reading
 
     def _draw(self, event: Prefill) -> None:
         elapsed_s = self._clock() - self._started_s
@@ -69,8 +78,11 @@ class PrefillProgress:
             parts.append(f"{event.cached / event.total:.0%} cached")
         if measured:
             parts += [f"{tokens_per_s:,.0f} tok/s", f"{format_duration(left_s)} left"]
+        self._write_line(", ".join(parts))
+
+    def _write_line(self, text: str) -> None:
         # One column stays free: a full row would wrap, and a wrapped line can't be erased.
-        self._write(_ERASE_LINE + ", ".join(parts)[: self._size().columns - 1])
+        self._write(_ERASE_LINE + text[: self._size().columns - 1])
         self._visible = True
 
     def _write(self, text: str) -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import TextIO, assert_never
 
-from aigc_cli.events import Delta, Done, Event, Prefill
+from aigc_cli.events import Delta, Done, Event, Prefill, Queued
 from aigc_cli.render.console import Sanitizer, TerminalTraits
 from aigc_cli.render.drawing import Drawing
 from aigc_cli.render.markdown import MarkdownSplitter
@@ -114,7 +114,7 @@ class TerminalView:
                 self._draw(self._drawing.add(self._splitter.feed(self._sanitizer.feed(text))))
             case Done():
                 self.close()
-            case Prefill():
+            case Queued() | Prefill():
                 pass
             case _:
                 assert_never(event)

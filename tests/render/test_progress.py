@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from aigc_cli.events import Delta, Done, FinishReason, Prefill, Stats
+from aigc_cli.events import Delta, Done, FinishReason, Prefill, Queued, Stats
 from aigc_cli.render.console import detect_traits
 from aigc_cli.render.progress import PrefillProgress, format_duration, stats_line
 from tests.render.test_console import XTERM, Tty
@@ -48,6 +48,17 @@ def test_the_line_is_gone_when_the_reply_begins() -> None:
     line.show(Delta("y"))
     line.close()
     assert stream.getvalue() == written
+
+
+def test_a_request_that_waits_for_others_says_how_many() -> None:
+    stream = Tty()
+    line = progress(stream, Clock())
+    line.show(Queued(2))
+    line.show(Queued(1))
+    line.show(Queued(0))
+    assert stream.getvalue() == (
+        "\r\x1b[Kwaiting: 2 requests first\r\x1b[Kwaiting: 1 request first\r\x1b[K"
+    )
 
 
 def test_a_prompt_that_is_read_in_no_time_shows_nothing() -> None:

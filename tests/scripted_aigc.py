@@ -18,7 +18,7 @@ from typing import Any
 from aigc_cli.__main__ import run_process
 from aigc_cli.cli.context import AppContext
 from aigc_cli.config import Settings
-from aigc_cli.engine.base import Chat, EngineInfo, Request
+from aigc_cli.engine.base import Chat, EngineInfo, Infill, Request, Text
 from aigc_cli.events import FinishReason
 from tests.scripted_engine import Reply, ScriptedEngine
 
@@ -66,12 +66,19 @@ def _recorded(template: str, record: Path) -> Reply:
     def reply(request: Request) -> str:
         with record.open("a", encoding="utf-8") as file:
             file.write(json.dumps(_as_json(request)) + "\n")
-        last = (
-            request.prompt.messages[-1].content if isinstance(request.prompt, Chat) else request.prompt.text
-        )
-        return template.replace("{prompt}", last)
+        return template.replace("{prompt}", _last_words(request))
 
     return reply
+
+
+def _last_words(request: Request) -> str:
+    match request.prompt:
+        case Chat(messages):
+            return messages[-1].content
+        case Text(text):
+            return text
+        case Infill(prefix):
+            return prefix
 
 
 def _as_json(request: Request) -> dict[str, Any]:

@@ -138,9 +138,9 @@ class Request:
     """Everything that one reply depends on.
 
     Attributes:
-        prediction: text that the reply will mostly copy; it changes how fast the reply comes, never what it is.
+        prediction: text that the reply will mostly copy; it changes how fast a reply comes, not what it is.
         candidates: how many replies to draw; candidate i is seeded with `seed + i`.
-        top_logprobs: None for no probabilities; k gives each token's, and those of the k most probable tokens.
+        top_logprobs: None for no probabilities; k gives each token's, and those of the k most probable ones.
         private: nothing of it may be written to disk.
     """
 
@@ -157,7 +157,9 @@ class Request:
         if not 1 <= self.candidates <= MOST_CANDIDATES:
             raise UsageError(f"{self.candidates} candidates", f"ask for 1 to {MOST_CANDIDATES}")
         if self.top_logprobs is not None and not 0 <= self.top_logprobs <= MOST_ALTERNATIVES:
-            raise UsageError(f"top_logprobs is {self.top_logprobs}", f"use a value from 0 to {MOST_ALTERNATIVES}")
+            raise UsageError(
+                f"top_logprobs is {self.top_logprobs}", f"use a value from 0 to {MOST_ALTERNATIVES}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

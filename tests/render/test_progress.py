@@ -56,9 +56,7 @@ def test_a_request_that_waits_for_others_says_how_many() -> None:
     line.show(Queued(2))
     line.show(Queued(1))
     line.show(Queued(0))
-    assert stream.getvalue() == (
-        "\r\x1b[Kwaiting: 2 requests first\r\x1b[Kwaiting: 1 request first\r\x1b[K"
-    )
+    assert stream.getvalue() == ("\r\x1b[Kwaiting: 2 requests first\r\x1b[Kwaiting: 1 request first\r\x1b[K")
 
 
 def test_a_prompt_that_is_read_in_no_time_shows_nothing() -> None:

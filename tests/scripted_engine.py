@@ -1,5 +1,6 @@
 """An engine that says what a test tells it to: the second implementation of the Engine protocol."""
 
+import math
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 
 from aigc_cli.engine.base import Chat, EngineInfo, Infill, Request, Text
 from aigc_cli.errors import ContextOverflow
-from aigc_cli.events import Delta, Done, Event, FinishReason, Prefill, Stats
+from aigc_cli.events import Alternative, Delta, Done, Event, FinishReason, Prefill, Stats, TokenLogprob
 
 Reply = str | Callable[[Request], str]
 
@@ -15,6 +16,9 @@ Reply = str | Callable[[Request], str]
 @dataclass
 class ScriptedEngine:
     """Replies in order (the last one again and again), a word a token, like a model that counts words.
+
+    Candidates take the replies one after the other and say a word each in turn. Every token has the
+    probability 1/2, and its n-th alternative, spelled with n tildes, half that of the one before.
 
     Attributes:
         replies: what to say; a function makes it from the request.
@@ -36,25 +40,40 @@ class ScriptedEngine:
 
     def stream(self, request: Request) -> Iterator[Event]:
         self._cancelled.clear()
+        first = sum(earlier.candidates for earlier in self.requests)
         self.requests.append(request)
-        reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
-        text = reply(request) if callable(reply) else reply
+        texts = [self._reply(first + n, request) for n in range(request.candidates)]
         n_prompt = self.count(request)
         if n_prompt >= self.info.n_ctx:
             raise ContextOverflow(n_prompt, self.info.n_ctx)
         for step in range(1, self.prefill_steps + 1):
             if self._cancelled.wait(self.prefill_delay_s):
-                yield Done(FinishReason.INTERRUPTED, Stats(prompt_tokens=n_prompt))
+                for candidate in range(request.candidates):
+                    yield Done(FinishReason.INTERRUPTED, Stats(prompt_tokens=n_prompt), candidate)
                 return
             yield Prefill(done=n_prompt * step // self.prefill_steps, total=n_prompt, cached=0)
-        n_reply = 0
-        for word in re.findall(r"\s*\S+|\s+$", text):
-            if self._cancelled.wait(self.delay_s) if self.delay_s else self._cancelled.is_set():
-                yield Done(FinishReason.INTERRUPTED, Stats(n_prompt, 0, n_reply, 0.1, 0.1))
-                return
-            n_reply += 1
-            yield Delta(word)
-        yield Done(self.finish_reason, Stats(n_prompt, 0, n_reply, 0.1, 0.1))
+        yield from self._say([re.findall(r"\s*\S+|\s+$", text) for text in texts], n_prompt, request)
+
+    def _reply(self, index: int, request: Request) -> str:
+        reply = self.replies[min(index, len(self.replies) - 1)]
+        return reply(request) if callable(reply) else reply
+
+    def _say(self, words: list[list[str]], n_prompt: int, request: Request) -> Iterator[Event]:
+        live = dict(enumerate(words))
+        for n_said in range(max(map(len, words)) + 1):
+            for candidate in list(live):
+                stats = Stats(n_prompt, 0, n_said, 0.1, 0.1)
+                if n_said == len(words[candidate]):
+                    del live[candidate]
+                    yield Done(self.finish_reason, stats, candidate)
+                elif self._cancelled.wait(self.delay_s) if self.delay_s else self._cancelled.is_set():
+                    for number in live:
+                        n_words = n_said + (number < candidate)
+                        yield Done(FinishReason.INTERRUPTED, Stats(n_prompt, 0, n_words, 0.1, 0.1), number)
+                    return
+                else:
+                    word = words[candidate][n_said]
+                    yield Delta(word, 1, candidate, _probabilities(word, request.top_logprobs))
 
     def count(self, request: Request) -> int:
         match request.prompt:
@@ -70,3 +89,12 @@ class ScriptedEngine:
 
     def close(self) -> None:
         self.closed = True
+
+
+def _probabilities(word: str, top_logprobs: int | None) -> tuple[TokenLogprob, ...]:
+    if top_logprobs is None:
+        return ()
+    ranked = tuple(
+        Alternative((word + "~" * n).encode(), (n + 1) * math.log(0.5)) for n in range(top_logprobs)
+    )
+    return (TokenLogprob(word.encode(), math.log(0.5), ranked),)

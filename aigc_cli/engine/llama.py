@@ -12,8 +12,10 @@ from aigc_cli.engine.base import Chat, EngineInfo, Infill, JsonSchema, Request, 
 from aigc_cli.engine.chat_template import ChatTemplate, ReplyMemory
 from aigc_cli.engine.constrain import JSON_CLOSERS, to_gbnf
 from aigc_cli.engine.context import Context, ContextOptions
-from aigc_cli.engine.decode import Decoding, Limits
+from aigc_cli.engine.decode import Decoding
+from aigc_cli.engine.logprobs import LogprobReader
 from aigc_cli.engine.model import Model
+from aigc_cli.engine.reply import Limits, Reply
 from aigc_cli.engine.sampler import ConstrainedSampler, Sampler
 from aigc_cli.errors import EngineError, UnsupportedFeature
 from aigc_cli.events import Event
@@ -131,14 +133,15 @@ class LlamaEngine:
         limits = Limits(
             request.sampling.max_tokens, request.sampling.stop, self._options.guard_loops, closing_tokens
         )
-        decoding = Decoding(self._context, sampler, self._model, limits, self._clock)
+        probabilities = (
+            None if request.top_logprobs is None else LogprobReader(self._model, request.top_logprobs)
+        )
+        reply = Reply(sampler, self._model, limits, probabilities=probabilities)
         try:
-            yield from decoding.run(prompt)
+            yield from Decoding(self._context, reply, self._clock).run(prompt)
         finally:
             sampler.close()
-            self._replies.remember(
-                decoding.text, decoding.tokens, [self._model.piece(t) for t in decoding.tokens]
-            )
+            self._replies.remember(reply.text, reply.tokens, [self._model.piece(t) for t in reply.tokens])
 
     def _sampler(self, request: Request) -> tuple[Sampler | ConstrainedSampler, int]:
         """The sampler, and how many tokens it needs to bring its reply to an end."""

@@ -9,6 +9,7 @@ import numpy as np
 from aigc_cli.engine.base import Sampling
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
+from aigc_cli.engine.reply import LAST_ROW
 from aigc_cli.errors import EngineError, UsageError
 
 DRY_BASE, DRY_ALLOWED_LENGTH = 1.75, 2  # the values that DRY's author proposes (llama.cpp's defaults too)
@@ -67,9 +68,9 @@ class Sampler:
     def __init__(self, model: Model, sampling: Sampling) -> None:
         self._chain = build_chain(model, sampling)
 
-    def sample(self, context: Any) -> int:
-        """The next token after the last one evaluated."""
-        return int(lib.llama_sampler_sample(self._chain, context, -1))
+    def sample(self, context: Any, row: int = LAST_ROW) -> int:
+        """The token that follows the one evaluated in this row of the last batch."""
+        return int(lib.llama_sampler_sample(self._chain, context, row))
 
     def finish_soon(self) -> None:
         """Nothing can be done to end free text early."""
@@ -116,13 +117,13 @@ class ConstrainedSampler:
         """From now on prefer what ends the value: the end itself, then the closers in their order."""
         self._finishing = True
 
-    def sample(self, context: Any) -> int:
-        """The next token after the last one evaluated.
+    def sample(self, context: Any, row: int = LAST_ROW) -> int:
+        """The token that follows the one evaluated in this row of the last batch.
 
         Raises:
             EngineError: the grammar allows no token at all.
         """
-        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, -1), (self._model.n_vocab,))
+        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, row), (self._model.n_vocab,))
         token = self._closing_token(logits) if self._finishing else None
         if token is None:
             token = self._choose(self._all(logits))

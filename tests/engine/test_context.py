@@ -6,8 +6,9 @@ import pytest
 
 from aigc_cli.engine.base import Sampling
 from aigc_cli.engine.context import Context, ContextOptions
-from aigc_cli.engine.decode import Aborted, Decoding, Limits
+from aigc_cli.engine.decode import Aborted, Decoding
 from aigc_cli.engine.model import Model
+from aigc_cli.engine.reply import Limits, Reply
 from aigc_cli.engine.sampler import Sampler
 from aigc_cli.errors import ContextOverflow, EngineError
 from aigc_cli.events import FinishReason
@@ -49,10 +50,10 @@ def decode(model: Model, context: Context, prompt: Sequence[int]) -> tuple[list[
     context.allow()
     sampler = Sampler(model, Sampling(temperature=0))
     limits = Limits(max_tokens=N_REPLY, guard_loops=False)
-    decoding = Decoding(context, sampler, model, limits, clock=lambda: 0.0)
-    events = list(decoding.run(prompt))
+    reply = Reply(sampler, model, limits)
+    events = list(Decoding(context, reply, clock=lambda: 0.0).run(prompt))
     sampler.close()
-    return decoding.tokens, done_of(events).finish_reason
+    return reply.tokens, done_of(events).finish_reason
 
 
 @pytest.mark.parametrize("interrupt_at", range(N_REPLY))

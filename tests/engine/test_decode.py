@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from aigc_cli.engine.decode import CHUNK, FIRST_CHUNK, REPLY_ROOM, Aborted, Decoding, Limits
+from aigc_cli.engine.decode import CHUNK, FIRST_CHUNK, REPLY_ROOM, Aborted, Decoding
+from aigc_cli.engine.reply import Limits, Reply
 from aigc_cli.errors import ContextOverflow
 from aigc_cli.events import Done, Event, FinishReason, Prefill
 from tests.engine.replies import done_of, text_of
@@ -50,7 +51,7 @@ class Script:
         self.told_to_finish_after: int | None = None
         self.drawn = 0
 
-    def sample(self, _context: object) -> int:
+    def sample(self, _context: object, _row: int = -1) -> int:
         if self.told_to_finish_after is not None:
             return ord("}") if self.drawn == self.told_to_finish_after and self._count() else END
         return self.tokens[self._count() - 1]
@@ -77,7 +78,8 @@ def decode(
     text: str, limits: Limits | None = None, *, cells: Cells | None = None, n_prompt: int = 5
 ) -> tuple[list[Event], Cells]:
     cells = cells or Cells()
-    decoding = Decoding(cells, Script(text), Characters(), limits or Limits(), clock=lambda: 0.0)
+    reply = Reply(Script(text), Characters(), limits or Limits())
+    decoding = Decoding(cells, reply, clock=lambda: 0.0)
     return list(decoding.run(range(1, n_prompt + 1))), cells
 
 

@@ -1,0 +1,57 @@
+"""How probable a token was: the model's own distribution, before sampling options cut it."""
+
+from typing import Any
+
+import numpy as np
+
+from aigc_cli.engine.library import lib
+from aigc_cli.engine.model import Model
+from aigc_cli.events import Alternative, TokenLogprob
+
+# Logits a block: the k highest lie at or above the k-th highest of the blocks' maxima, so one pass rules out
+# nearly all of the vocabulary. 0.2 ms at 152k tokens; a partition of all of them takes 1.5 ms.
+BLOCK = 64
+
+
+class LogprobReader:
+    """Reads probabilities from the logits of a context: softmax of the raw logits (natural logarithms)."""
+
+    def __init__(self, model: Model, n_alternatives: int) -> None:
+        self._model = model
+        self._n_alternatives = min(n_alternatives, model.n_vocab)
+        self._scratch = np.empty(model.n_vocab, dtype=np.float32)
+
+    def read(self, context: Any, row: int, token: int) -> TokenLogprob:
+        """The token's probability and those of the most probable ones."""
+        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, row), (self._model.n_vocab,))
+        log_total = log_sum_exp(logits, self._scratch)
+        alternatives = tuple(
+            Alternative(self._spell(rival), float(logits[rival]) - log_total)
+            for rival in highest(logits, self._n_alternatives)
+        )
+        return TokenLogprob(self._spell(token), float(logits[token]) - log_total, alternatives)
+
+    def _spell(self, token: int) -> bytes:
+        """A token's bytes; control tokens, which stand for none, by their name."""
+        return self._model.piece(token) or self._model.text_of(token).encode()
+
+
+def log_sum_exp(logits: Any, scratch: Any) -> float:
+    """Logarithm of the sum of exponentials; `scratch` is an array of the same shape that is overwritten."""
+    top = logits.max()
+    np.subtract(logits, top, out=scratch)
+    np.exp(scratch, out=scratch)
+    return float(top) + float(np.log(scratch.sum(dtype=np.float64)))
+
+
+def highest(logits: Any, count: int) -> list[int]:
+    """Indices of the highest values, the best first."""
+    if not count:
+        return []
+    maxima = np.maximum.reduceat(logits, np.arange(0, len(logits), BLOCK))
+    if count < len(maxima):
+        near = np.flatnonzero(logits >= np.partition(maxima, -count)[-count])
+    else:
+        near = np.arange(len(logits))
+    best = near[np.argsort(-logits[near], kind="stable")][:count]
+    return [int(index) for index in best]

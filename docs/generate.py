@@ -17,7 +17,7 @@ from typing import Any, get_args, get_type_hints
 import typer
 
 from aigc_cli.cli import slash
-from aigc_cli.cli.app import cli
+from aigc_cli.cli.app import command_group
 from aigc_cli.config import Settings
 from aigc_cli.engine.diagnosis import GPU_BUILDS, REINSTALL
 from aigc_cli.errors import ExitCode
@@ -96,7 +96,7 @@ def _source(source: HuggingFace | PackageIndex) -> str:
 
 def commands() -> str:
     """What `--help` prints for every command."""
-    return "\n\n".join(_help_pages(typer.main.get_command(cli), "aigc", None))
+    return "\n\n".join(_help_pages(command_group(), "aigc", None))
 
 
 def _help_pages(command: Any, name: str, parent: typer.Context | None) -> Iterator[str]:

@@ -15,7 +15,7 @@ import typer
 
 import aigc_cli
 from aigc_cli.cli import slash
-from aigc_cli.cli.app import cli
+from aigc_cli.cli.app import command_group
 from aigc_cli.cli.route import route
 from aigc_cli.config import Settings
 from aigc_cli.engine.json_grammar import schema_to_gbnf
@@ -130,7 +130,7 @@ def shown_lines() -> Iterator[str]:
 def misunderstood(line: str) -> str:
     """What is wrong with a command line; empty when its command takes it."""
     words = shlex.split(line.split(" '<' ", maxsplit=1)[0])[1:]
-    command: Any = typer.main.get_command(cli)
+    command: Any = command_group()
     ctx = typer.Context(command, info_name="aigc")
     rest = route(words, command, command.commands, stdin_is_terminal=True).argv
     while rest and rest[0] in getattr(command, "commands", {}):

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+# 60 ms, 40 ms and 10 ms of a start: what is short must not pay for them
+SLOW = ("pydantic", "asyncio", "email", "importlib.metadata")
 HEAVY = ("llama_cpp", "numpy", "huggingface_hub", "prompt_toolkit", "rich", "pygments", "psutil", "jinja2")
 STARTS = {
     "import aigc_cli.cli.app": "import aigc_cli.cli.app",
@@ -16,6 +18,25 @@ STARTS = {
     "--version": "from aigc_cli.__main__ import run_process; run_process(['--version'])",
     "config show": "from aigc_cli.__main__ import run_process; run_process(['config', 'show'])",
     "a mistake": "from aigc_cli.__main__ import run_process; run_process(['ask', '--no-such-option'])",
+}
+ASK = """
+import os, sys
+from aigc_cli.__main__ import run_process
+
+def open_engine(app, settings):
+    print(*sys.modules, file=sys.__stdout__, flush=True)
+    os._exit(0)
+
+run_process(["-m", "smol", "--temperature", "0.5", "--stats", "why?"], open_engine)
+"""
+SESSIONS = (
+    "from aigc_cli.__main__ import run_process; run_process(['sessions', {!r}, '-n', '3', 'word'][:{}])"
+)
+SHORT = {
+    "ask, until the engine is opened": ASK,
+    "sessions list": SESSIONS.format("list", 4),
+    "sessions search": SESSIONS.format("search", 5),
+    "config show": STARTS["config show"],
 }
 MOST = 6.0  # times the start of a bare interpreter
 RUNS = 9
@@ -39,6 +60,21 @@ def test_nothing_heavy_is_imported(start: str) -> None:
     loaded = loaded_by(STARTS[start])
     assert "aigc_cli" in loaded
     assert loaded.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("command", SHORT)
+def test_a_short_command_needs_neither_pydantic_nor_asyncio(command: str) -> None:
+    loaded = loaded_by(SHORT[command])
+    assert "aigc_cli.cli.app" in loaded
+    assert loaded.isdisjoint((*HEAVY, *SLOW))
+
+
+def test_a_command_is_not_built_for_another_one() -> None:
+    loaded = loaded_by(ASK)
+    assert "aigc_cli.cli.ask" in loaded
+    assert loaded.isdisjoint(
+        f"aigc_cli.cli.{name}" for name in ("chat", "gen", "models", "sessions", "doctor")
+    )
 
 
 def test_the_version_does_not_even_need_typer() -> None:

@@ -3,38 +3,29 @@
 import contextlib
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from aigc_cli import __version__
-from aigc_cli.cli.ask import ask
-from aigc_cli.cli.chat import chat
-from aigc_cli.cli.config import config_app
+from aigc_cli.cli.commands import LazyGroup
 from aigc_cli.cli.context import AppContext
-from aigc_cli.cli.doctor import doctor
-from aigc_cli.cli.gen import gen
-from aigc_cli.cli.models import models_app
 from aigc_cli.cli.options import app_context
+from aigc_cli.cli.plain_values import HELP_NAMES, convert_plainly
 from aigc_cli.cli.report import note, report_error
 from aigc_cli.cli.route import route
-from aigc_cli.cli.sessions import sessions_app
 from aigc_cli.errors import AigcError, ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aigc_cli.cli.route import Command
 
 _EPILOG = "A line that starts with no command is a question: aigc 'why is my loop slow?' -f app.py"
 
 # Plain help: Rich's would cost 60 ms at each --help and paints boxes into pipes.
 cli = typer.Typer(
     name="aigc",
+    cls=LazyGroup,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP_NAMES},
 )
 
 
@@ -54,13 +45,13 @@ def aigc(
     """A private coding assistant: a quantized model on your own machine, through llama.cpp."""
 
 
-cli.command()(ask)
-cli.command()(chat)
-cli.command()(gen)
-cli.command()(doctor)
-cli.add_typer(models_app, name="models")
-cli.add_typer(sessions_app, name="sessions")
-cli.add_typer(config_app, name="config")
+def command_group() -> LazyGroup:
+    """All commands, as typer runs them."""
+    group = typer.main.get_command(cli)
+    if not isinstance(group, LazyGroup):
+        raise TypeError(f"typer made {group!r} of the commands")
+    convert_plainly(group)
+    return group
 
 
 def run(argv: Sequence[str], app: AppContext) -> int:
@@ -90,13 +81,12 @@ def _run_reported(argv: Sequence[str], app: AppContext) -> int:
 
 
 def _dispatch(argv: Sequence[str], app: AppContext) -> int:
-    group = typer.main.get_command(cli)
+    group = command_group()
     # typer writes --help and completion scripts to sys.stdout: that is app.stdout in a process, not in a test
     with contextlib.redirect_stdout(app.stdout), contextlib.redirect_stderr(app.stderr):
         if "_AIGC_COMPLETE" in app.env:  # a shell asks for completions; main() answers and exits
             group.main(args=list(argv), prog_name="aigc", standalone_mode=False)
-        commands = cast("Mapping[str, Command]", vars(group)["commands"])
-        chosen = route(argv, group, commands, stdin_is_terminal=app.stdin.isatty())
+        chosen = route(argv, group, group.commands, stdin_is_terminal=app.stdin.isatty())
         if chosen.note:
             note(app, chosen.note)
         try:

@@ -67,9 +67,7 @@ def route(
     Raises:
         UsageError: the only word is nearly a command's name, and nothing is piped in that it could be about.
     """
-    takes_value = {name: value for command in commands.values() for name, value in _options(command)}
-    takes_value.update(_options(commands[DEFAULT_COMMAND]))
-    n_leading = _count_leading_options(argv, takes_value)
+    n_leading = _count_leading_options(argv, commands) if argv and argv[0][:1] == "-" else 0
     leading, rest = list(argv[:n_leading]), list(argv[n_leading:])
     root_options = {name for name, _ in _options(root)} | {"--help", "-h"}
     if asked := [word for word in leading if word in root_options]:
@@ -100,8 +98,20 @@ def _options(command: Command) -> Iterator[tuple[str, bool]]:
                 yield name, not is_flag
 
 
-def _count_leading_options(argv: Sequence[str], takes_value: Mapping[str, bool]) -> int:
-    """How many words come before the first that is neither an option nor an option's value."""
+def _count_leading_options(argv: Sequence[str], commands: Mapping[str, Command]) -> int:
+    """How many words come before the first that is neither an option nor an option's value.
+
+    Where two commands differ about an option, the default command's word counts.
+    """
+    default = commands[DEFAULT_COMMAND]
+    n_leading = _count_options(argv, dict(_options(default)))
+    if _belong_to(default, argv[:n_leading]):
+        return n_leading  # without a look at the other commands, which would have to be built for it
+    takes_value = {name: value for command in commands.values() for name, value in _options(command)}
+    return _count_options(argv, takes_value | dict(_options(default)))
+
+
+def _count_options(argv: Sequence[str], takes_value: Mapping[str, bool]) -> int:
     i = 0
     while i < len(argv) and argv[i] not in ("-", "--") and argv[i].startswith("-"):
         i += 2 if _takes_next(argv[i], takes_value) else 1

@@ -52,7 +52,8 @@ from aigc_cli.engine.context import Context, ContextOptions
 from aigc_cli.engine.model import Model
 model = Model(Path(sys.argv[1]), cancelled=lambda: False)
 context = Context(model, ContextOptions(int(sys.argv[2]), 2))
-context.evaluate(model.tokenize("x " * 500, special=False)[:500])
+tokens = model.tokenize("x " * 500, special=False)[:500]
+context.open(tokens).evaluate(tokens)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 WHOLE_REPLY = """
@@ -97,8 +98,9 @@ def open_engine(path: Path, n_threads: int) -> LlamaEngine:
 
 
 def forget(engine: LlamaEngine) -> None:
-    """Empty the KV cache by a prompt that shares no prefix."""
-    list(engine.stream(Request(Text("unrelated"), Sampling(temperature=0, max_tokens=1))))
+    """Empty the KV cache."""
+    for sequence in engine._context.sequences:  # noqa: SLF001  # no request asks for that
+        sequence.truncate(0)
 
 
 def run(engine: LlamaEngine, request: Request) -> tuple[Done, str, float]:
@@ -128,8 +130,8 @@ def native_rate(engine: LlamaEngine, tokens: "Sequence[int]", chunks: "Sequence[
     context = engine._context  # noqa: SLF001  # the same context is the point of the comparison
     context.allow()
     handle, memory = context.handle, lib.llama_get_memory(context.handle)
-    lib.llama_memory_clear(memory, True)
-    context.held.clear()
+    for sequence in context.sequences:
+        sequence.truncate(0)
     array = (lib.llama_token * len(tokens))(*tokens)
     offset = 0
     started = time.perf_counter()

@@ -24,12 +24,13 @@ from aigc_cli.engine.model import Model
 
 model = Model(Path(sys.argv[1]), cancelled=lambda: False)
 context = Context(model, ContextOptions(4096, int(sys.argv[2])))
+sequence = context.open([0])
 started = time.perf_counter()
-context.evaluate(model.tokenize("x " * 300, special=False)[:256])
+sequence.evaluate(model.tokenize("x " * 300, special=False)[:256])
 lib.llama_synchronize(context.handle)
 read = time.perf_counter()
 for _ in range(24):
-    context.evaluate([100])
+    sequence.evaluate([100])
     lib.llama_synchronize(context.handle)
 print(256 / (read - started), 24 / (time.perf_counter() - read))
 """

@@ -1,7 +1,11 @@
-"""A context window: the KV cache, and the evaluation of tokens that fills it."""
+"""A context window: one KV cache, several conversations in it, and the evaluation that fills it.
+
+The cells of the cache are a pool that all conversations share: a fork costs no cell, and a conversation is
+evicted only when another one needs its room.
+"""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +13,21 @@ from aigc_cli.engine import library
 from aigc_cli.engine.decode import Aborted
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
+from aigc_cli.engine.sequence import UBATCH, Batch, Row, TokenSequence
 from aigc_cli.errors import ContextOverflow, EngineError, ModelLoadError
 
 # Tokens. A cache is cleared when it is made, and that is start-up time: 0.09 s for 4k, 0.5-1.5 s for 32k
 # tokens of a 1.5B model.
 FIRST_SIZE = 4096
-UBATCH = 512  # tokens evaluated at once
+# One request may draw 16 candidates, and eight conversations stay beside it. Each costs a row of logits
+# (0.6 MB at 152k tokens) and no time.
+N_SEQUENCES = 24
+N_RECURRENT_SEQUENCES = 4  # a recurrent model keeps a whole state (tens of MB) for each
+# The cache grows for so many conversations, the least recently used of the others make room first: what is
+# behind them is rarely asked for again, and every used cell slows attention down.
+N_WORTH_GROWING_FOR = 4
+# Tokens. A shorter tail is read again within a second, which is not worth its cells.
+FORK_TAIL = 64
 FLASH_ATTENTION_AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO
 _DECODE_NO_ROOM, _DECODE_ABORTED = 1, 2
 
@@ -28,19 +41,39 @@ class ContextOptions:
 
 
 class Context:
-    """Owns a `llama_context` of one sequence. It starts small and grows up to its limit when it has to.
+    """Owns a `llama_context`. It starts small and grows up to its limit when it has to.
 
     Not thread-safe, but for `abort`, which any thread and any signal handler may call.
     """
 
-    def __init__(self, model: Model, options: ContextOptions) -> None:
+    def __init__(
+        self,
+        model: Model,
+        options: ContextOptions,
+        on_evict: Callable[[TokenSequence], None] = lambda _sequence: None,
+    ) -> None:
+        """Make a cache.
+
+        Args:
+            model: whose tokens are evaluated.
+            options: its sizes.
+            on_evict: is called before a sequence is dropped to make room for another.
+
+        Raises:
+            ModelLoadError: no memory for it.
+        """
         self._model = model
         self._options = options
+        self._on_evict = on_evict
         self._abort = ctypes.create_string_buffer(2)
         self._abort_callback = library.c_abort_callback()
+        self._batch = Batch(N_SEQUENCES)
         self.n_ctx_limit = options.n_ctx_limit
+        self.can_truncate = not model.is_recurrent
         self.capacity = 0
-        self.held: list[int] = []
+        n_sequences = N_SEQUENCES if self.can_truncate else N_RECURRENT_SEQUENCES
+        # The least recently used one comes first.
+        self.sequences = [TokenSequence(self, number) for number in range(n_sequences)]
         self._context: Any = None
         self._create(min(FIRST_SIZE, options.n_ctx_limit))
 
@@ -48,6 +81,8 @@ class Context:
         parameters = lib.llama_context_default_params()
         parameters.n_ctx = n_ctx
         parameters.n_batch = parameters.n_ubatch = UBATCH
+        parameters.n_seq_max = len(self.sequences)
+        parameters.kv_unified = True  # one pool of cells, not a share for each sequence
         parameters.n_threads = parameters.n_threads_batch = self._options.n_threads
         parameters.flash_attn_type = FLASH_ATTENTION_AUTO
         parameters.no_perf = True
@@ -81,28 +116,97 @@ class Context:
         """Whether `abort` is in force."""
         return self._abort[0] != b"\x00"
 
-    def reuse_prefix(self, tokens: Sequence[int]) -> int:
-        """Keep what the cache shares with the start of `tokens`, drop the rest; returns how many are kept.
+    def open(self, tokens: Sequence[int]) -> TokenSequence:
+        """A sequence to evaluate these tokens in: the one that holds most of their start, or a fork of it.
 
-        At least the last token is left to evaluate: a cache holds no logits.
+        Raises:
+            ContextOverflow: there are more tokens than the limit; nothing changed.
+            EngineError: all sequences are at work.
         """
-        shared = 0
-        for ours, theirs in zip(self.held, tokens[:-1], strict=False):
-            if ours != theirs:
-                break
-            shared += 1
-        self._truncate(shared)
-        return len(self.held)
+        if len(tokens) > self.n_ctx_limit:
+            raise ContextOverflow(len(tokens), self.n_ctx_limit)
+        shared, nearest = 0, None
+        for sequence in self.sequences:
+            if not sequence.at_work and (n := self._usable(sequence, tokens)) >= max(shared, 1):
+                shared, nearest = n, sequence
+        if nearest is None:
+            return self._take()
+        if self._is_worth_keeping(nearest, shared):
+            return self.fork(nearest, shared)
+        return self._use(nearest)
 
-    def _truncate(self, length: int) -> None:
+    def _usable(self, sequence: TokenSequence, tokens: Sequence[int]) -> int:
+        shared = sequence.shares(tokens)
+        return shared if self.can_truncate or shared == len(sequence.held) else 0
+
+    def _is_worth_keeping(self, sequence: TokenSequence, shared: int) -> bool:
+        """Whether somebody may come back to what lies behind the shared tokens.
+
+        When all of its last prompt is shared, only the reply is new to it: it is regenerated, or the template
+        drops parts of old replies. Otherwise it is another conversation with the same beginning.
+        """
+        is_another = shared < sequence.n_prompt - 1
+        return is_another and len(sequence.held) - shared >= FORK_TAIL
+
+    def fork(self, source: TokenSequence, n_tokens: int) -> TokenSequence:
+        """A sequence at work that holds the first tokens of another, in the same cells.
+
+        Raises:
+            EngineError: all other sequences are at work.
+        """
+        was_at_work, source.at_work = source.at_work, True  # not to be taken for its own fork
+        try:
+            copy = self._take()
+        finally:
+            source.at_work = was_at_work
+        lib.llama_memory_seq_cp(self._memory, source.number, copy.number, 0, n_tokens)
+        copy.held = source.held[:n_tokens]
+        copy.n_prompt = min(source.n_prompt, n_tokens)
+        self._require_window(copy)
+        return copy
+
+    def _take(self) -> TokenSequence:
+        """An empty sequence; the least recently used one is evicted when there is none."""
+        resting = [sequence for sequence in self.sequences if not sequence.at_work]
+        if not resting:
+            raise EngineError(
+                f"{len(self.sequences)} sequences are at work, and this model has no more", "ask for fewer"
+            )
+        chosen = next((sequence for sequence in resting if not sequence.held), resting[0])
+        self._evict(chosen)
+        return self._use(chosen)
+
+    def _use(self, sequence: TokenSequence) -> TokenSequence:
+        self.sequences.remove(sequence)
+        self.sequences.append(sequence)
+        sequence.at_work = True
+        return sequence
+
+    def _evict(self, sequence: TokenSequence) -> None:
+        if sequence.held:
+            self._on_evict(sequence)
+        self.truncate(sequence, 0)
+
+    def truncate(self, sequence: TokenSequence, n_tokens: int) -> None:
+        """Drop all but the first tokens of a sequence; everything where the model's state can't be cut."""
         # Also when nothing is dropped: an aborted evaluation may have left cells behind the held tokens.
-        if not lib.llama_memory_seq_rm(self._memory, 0, length, -1):
-            lib.llama_memory_clear(self._memory, True)
-            length = 0
-        del self.held[length:]
+        if not lib.llama_memory_seq_rm(self._memory, sequence.number, n_tokens, -1):
+            lib.llama_memory_seq_rm(self._memory, sequence.number, 0, -1)
+            n_tokens = 0
+        del sequence.held[n_tokens:]
+        self._require_window(sequence)
+
+    def _require_window(self, sequence: TokenSequence) -> None:
+        """Drop a sequence whose sliding attention window is not whole: llama.cpp overwrites old cells."""
+        window = self._model.n_sliding_window
+        if not window or not sequence.held:
+            return
+        if lib.llama_memory_seq_pos_min(self._memory, sequence.number) > max(0, len(sequence.held) - window):
+            lib.llama_memory_seq_rm(self._memory, sequence.number, 0, -1)
+            sequence.held.clear()
 
     def reserve(self, n_tokens: int) -> None:
-        """Make room for so many tokens in all, growing by doubling; what is held moves along.
+        """Make sure that one sequence can hold so many tokens, growing by doubling; what is held moves along.
 
         Raises:
             ContextOverflow: more than the limit.
@@ -116,37 +220,55 @@ class Context:
             size *= 2
         self._move_to(min(size, self.n_ctx_limit))
 
+    def _make_room(self) -> bool:
+        """Give cells free or make new ones; False when there is nothing left to do."""
+        resting = [sequence for sequence in self.sequences if sequence.held and not sequence.at_work]
+        can_grow = self.capacity < self.n_ctx_limit
+        if resting and (len(resting) > N_WORTH_GROWING_FOR or not can_grow):
+            self._evict(resting[0])
+            return True
+        if can_grow:
+            self._move_to(min(2 * self.capacity, self.n_ctx_limit))
+        return can_grow
+
     def _move_to(self, n_ctx: int) -> None:
         state = self._read_state()
         # The old cache goes first: both at once would be the peak of the process.
         lib.llama_free(self._context)
         self._create(n_ctx)
-        if state is None or not lib.llama_state_seq_set_data(self._context, state, len(state), 0):
-            self.held.clear()
+        if not lib.llama_state_set_data(self._context, state, len(state)):
+            for sequence in self.sequences:
+                sequence.held.clear()
+            raise EngineError("llama.cpp can't move its KV cache into a larger one", "ask again")
 
     def _read_state(self) -> Any:
-        if not self.held:
-            return None
-        size = lib.llama_state_seq_get_size(self._context, 0)
-        state = (ctypes.c_uint8 * size)()
-        return state if lib.llama_state_seq_get_data(self._context, state, size, 0) == size else None
+        """All sequences at once, so that they go on sharing cells."""
+        state = (ctypes.c_uint8 * lib.llama_state_get_size(self._context))()
+        lib.llama_state_get_data(self._context, state, len(state))
+        return state
 
-    def evaluate(self, tokens: Sequence[int]) -> None:
-        """Append tokens (at most `UBATCH`) to the cache and compute the logits after the last one.
+    def evaluate_rows(self, rows: Sequence[tuple[TokenSequence, int]]) -> None:
+        """Append one token to each of several sequences in one batch; the logits of pair i are row i.
 
         Raises:
             Aborted: `abort` was called; nothing of this batch counts as held.
             EngineError: llama.cpp failed.
         """
+        self.evaluate([Row(sequence, token, wants_logits=True) for sequence, token in rows])
+
+    def evaluate(self, rows: Sequence[Row]) -> None:
+        """Evaluate a batch of at most `UBATCH` rows; see `TokenSequence.evaluate`."""
         if self.aborted:  # not every backend asks the callback
             raise Aborted
-        array = (lib.llama_token * len(tokens))(*tokens)
-        batch = lib.llama_batch(n_tokens=len(tokens), token=ctypes.cast(array, lib.llama_token_p))
-        code = lib.llama_decode(self._context, batch)
+        code = lib.llama_decode(self._context, self._batch.fill(rows))
+        while code == _DECODE_NO_ROOM and self._make_room():
+            code = lib.llama_decode(self._context, self._batch.fill(rows))
         if code == 0:
-            self.held.extend(tokens)
+            for row in rows:
+                row.sequence.held.append(row.token)
             return
-        self._truncate(len(self.held))
+        for sequence in {row.sequence for row in rows}:
+            self.truncate(sequence, len(sequence.held))
         if code == _DECODE_ABORTED:
             raise Aborted
         if code == _DECODE_NO_ROOM:

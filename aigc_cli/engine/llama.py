@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -137,11 +138,11 @@ class LlamaEngine:
             None if request.top_logprobs is None else LogprobReader(self._model, request.top_logprobs)
         )
         reply = Reply(sampler, self._model, limits, probabilities=probabilities)
-        try:
-            yield from Decoding(self._context, reply, self._clock).run(prompt)
-        finally:
-            sampler.close()
-            self._replies.remember(reply.text, reply.tokens, [self._model.piece(t) for t in reply.tokens])
+        with closing(sampler), self._context.open(prompt) as sequence:
+            try:
+                yield from Decoding(sequence, reply, self._clock).run(prompt)
+            finally:
+                self._replies.remember(reply.text, reply.tokens, [self._model.piece(t) for t in reply.tokens])
 
     def _sampler(self, request: Request) -> tuple[Sampler | ConstrainedSampler, int]:
         """The sampler, and how many tokens it needs to bring its reply to an end."""

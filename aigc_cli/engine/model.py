@@ -67,6 +67,16 @@ class Model:
         template = lib.llama_model_chat_template(self.handle, None)
         return template.decode("utf-8", "replace") if template else None
 
+    @cached_property
+    def is_recurrent(self) -> bool:
+        """Whether its state can't be cut at a token, as with Mamba and hybrids of it."""
+        return bool(lib.llama_model_is_recurrent(self.handle) or lib.llama_model_is_hybrid(self.handle))
+
+    @cached_property
+    def n_sliding_window(self) -> int:
+        """How many tokens back its windowed layers look; 0 without such layers."""
+        return int(lib.llama_model_n_swa(self.handle))
+
     @property
     def adds_bos(self) -> bool:
         """Whether raw text starts with the begin-of-sequence token."""

@@ -20,22 +20,25 @@ from tests.tiny_model import write_tiny_model
 QUESTIONS = ("hello", "再说一遍", "and in Rust?", "shorter, please 🙂", "thanks")
 
 
-def converse(
-    engine: LlamaEngine, questions: tuple[str, ...], *, forget: bool = False
-) -> tuple[list[str], int]:
-    """Greedy replies, each turn sent with the history; and the number of prompt tokens evaluated.
+def forget(engine: LlamaEngine) -> None:
+    """Empty its KV cache. A fresh engine would not know the tokens of the replies."""
+    for sequence in engine._context.sequences:
+        sequence.truncate(0)
 
-    With `forget`, a request that shares no prefix comes before each turn, so that nothing can be reused.
-    """
+
+def converse(
+    engine: LlamaEngine, questions: tuple[str, ...], *, forgetful: bool = False
+) -> tuple[list[str], int]:
+    """Greedy replies, each turn sent with the history; and the number of prompt tokens evaluated."""
     contents: list[str] = []
     replies, evaluated = [], 0
     for question in questions:
         contents.append(question)
-        if forget:
-            reply(engine, Request(Text("unrelated"), GREEDY))
+        if forgetful:
+            forget(engine)
         events = list(engine.stream(ask(*contents)))
         stats = done_of(events).stats
-        assert not (forget and stats.cached_tokens)
+        assert not (forgetful and stats.cached_tokens)
         evaluated += stats.prompt_tokens - stats.cached_tokens
         replies.append(text_of(events))
         contents.append(replies[-1])
@@ -44,7 +47,7 @@ def converse(
 
 def test_five_turns_with_prefix_reuse_equal_five_without(open_engine: OpenEngine) -> None:
     with_reuse, few = converse(open_engine(), QUESTIONS)
-    without, many = converse(open_engine(), QUESTIONS, forget=True)
+    without, many = converse(open_engine(), QUESTIONS, forgetful=True)
     assert with_reuse == without
     assert few < many / 2
 
@@ -80,7 +83,7 @@ def test_an_interrupted_reply_stays_a_prefix_of_the_next_turn(open_engine: OpenE
     follow_up = ask("hello", said, "go on")
     resumed = list(engine.stream(follow_up))
     assert done_of(resumed).stats.cached_tokens > engine.count(ask("hello"))
-    reply(engine, Request(Text("unrelated"), GREEDY))
+    forget(engine)
     assert text_of(resumed) == reply(engine, follow_up)
 
 
@@ -108,7 +111,7 @@ def test_the_context_grows_when_a_prompt_needs_it_and_what_it_holds_moves_along(
     stats = done_of(events).stats
     assert stats.prompt_tokens > FIRST_SIZE
     assert stats.cached_tokens >= grown.count(ask(small))
-    reply(grown, Request(Text("unrelated"), GREEDY))
+    forget(grown)
     assert text_of(events) == reply(grown, request)
 
 

@@ -26,7 +26,7 @@ def probabilities_after(path: Path, text: str) -> dict[bytes, float]:
     model = Model(path, cancelled=lambda: False)
     context = Context(model, ContextOptions(2048, 1))
     tokens = model.tokenize(text, special=True)
-    context.evaluate(tokens)
+    context.open(tokens).evaluate(tokens)
     logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context.handle, -1), (model.n_vocab,))
     exponentials = np.exp(logits.astype(np.float64) - logits.max())
     shares = exponentials / exponentials.sum()

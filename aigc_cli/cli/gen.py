@@ -22,10 +22,10 @@ from aigc_cli.events import Delta, Event
 from aigc_cli.render.console import detect_traits
 from aigc_cli.render.progress import stats_line
 from aigc_cli.render.view import View, open_view
-from aigc_cli.tasks.checks import syntax_error
 from aigc_cli.tasks.code_blocks import CodeBlock
 from aigc_cli.tasks.generate import FileTask, code_of_reply, file_request
 from aigc_cli.tasks.languages import Language, language_called, language_of
+from aigc_cli.tasks.syntax import parse
 from aigc_cli.tasks.workspace import named_path, refuse_bad_target, write_atomic
 
 STDOUT = "-"
@@ -139,9 +139,9 @@ def _failure(task: FileTask, reply: Reply, code: str) -> AigcError | None:
         return error
     if not code:
         return NoCodeInReply("the reply holds no code", "say what the file shall do")
-    if task.language and (reason := syntax_error(code, task.language.tag)):
+    if problems := parse(task.language, code).problems:
         return CheckFailed(
-            f"the code is no valid {task.language.name}: {reason}", "run it again, or say it otherwise"
+            f"the code is no valid {_name(task)}: {problems[0]}", "run it again, or say it otherwise"
         )
     return None
 
@@ -153,3 +153,7 @@ def _with_draft(failure: AigcError, target: Path, output: str, code: str) -> Aig
     failure.message += f"; {output} is not written"
     failure.hint = f"the draft is in {output}.draft" + (f"; {failure.hint}" if failure.hint else "")
     return failure
+
+
+def _name(task: FileTask) -> str:
+    return task.language.name if task.language else "text"

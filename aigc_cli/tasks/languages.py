@@ -6,6 +6,22 @@ from pathlib import PurePath
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """A tree-sitter grammar, in a package of its own.
+
+    Attributes:
+        package: the module to import.
+        function: what makes the grammar there.
+        is_exact: whether all that it complains about is wrong: none of up to 200 real files made it complain.
+            Else its complaints are doubts.
+    """
+
+    package: str
+    function: str = "language"
+    is_exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Language:
     """One language.
 
@@ -18,6 +34,7 @@ class Language:
         names: whole file names, such as Makefile.
         interpreters: programs that a `#!` line names.
         aliases: other tags for the same language.
+        grammar: what parses it; None leaves it unchecked.
     """
 
     tag: str
@@ -28,6 +45,7 @@ class Language:
     names: tuple[str, ...] = ()
     interpreters: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    grammar: Grammar | None = None
 
 
 _C = ("/*", "*/")
@@ -36,32 +54,102 @@ PLAIN = Language("text", "plain text", (".txt",), aliases=("plain", "plaintext",
 
 LANGUAGES = (
     Language(
-        "python", "Python", (".py", ".pyi", ".pyw"), "#", interpreters=("python",), aliases=("py", "python3")
+        "python",
+        "Python",
+        (".py", ".pyi", ".pyw"),
+        "#",
+        interpreters=("python",),
+        aliases=("py", "python3"),
+        grammar=Grammar("tree_sitter_python"),
     ),
     Language(
-        "javascript", "JavaScript", (".js", ".mjs", ".cjs"), "//", _C, interpreters=("node",), aliases=("js",)
+        "javascript",
+        "JavaScript",
+        (".js", ".mjs", ".cjs"),
+        "//",
+        _C,
+        interpreters=("node",),
+        aliases=("js",),
+        grammar=Grammar("tree_sitter_javascript"),
     ),
-    Language("jsx", "JSX", (".jsx",), "//", _C),
+    Language("jsx", "JSX", (".jsx",), "//", _C, grammar=Grammar("tree_sitter_javascript", is_exact=False)),
     Language(
-        "typescript", "TypeScript", (".ts", ".mts", ".cts"), "//", _C, interpreters=("deno",), aliases=("ts",)
+        "typescript",
+        "TypeScript",
+        (".ts", ".mts", ".cts"),
+        "//",
+        _C,
+        interpreters=("deno",),
+        aliases=("ts",),
+        grammar=Grammar("tree_sitter_typescript", "language_typescript", is_exact=False),
     ),
-    Language("tsx", "TSX", (".tsx",), "//", _C),
-    Language("go", "Go", (".go",), "//", _C, aliases=("golang",)),
-    Language("rust", "Rust", (".rs",), "//", _C, aliases=("rs",)),
-    Language("c", "C", (".c", ".h"), "//", _C),
-    Language("cpp", "C++", (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx"), "//", _C, aliases=("c++",)),
-    Language("csharp", "C#", (".cs",), "//", _C, aliases=("cs", "c#")),
-    Language("java", "Java", (".java",), "//", _C),
-    Language("kotlin", "Kotlin", (".kt", ".kts"), "//", _C, aliases=("kt",)),
-    Language("swift", "Swift", (".swift",), "//", _C),
-    Language("scala", "Scala", (".scala", ".sc"), "//", _C),
+    Language(
+        "tsx",
+        "TSX",
+        (".tsx",),
+        "//",
+        _C,
+        grammar=Grammar("tree_sitter_typescript", "language_tsx", is_exact=False),
+    ),
+    Language("go", "Go", (".go",), "//", _C, aliases=("golang",), grammar=Grammar("tree_sitter_go")),
+    Language("rust", "Rust", (".rs",), "//", _C, aliases=("rs",), grammar=Grammar("tree_sitter_rust")),
+    Language("c", "C", (".c", ".h"), "//", _C, grammar=Grammar("tree_sitter_c", is_exact=False)),
+    Language(
+        "cpp",
+        "C++",
+        (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx"),
+        "//",
+        _C,
+        aliases=("c++",),
+        grammar=Grammar("tree_sitter_cpp", is_exact=False),
+    ),
+    Language(
+        "csharp", "C#", (".cs",), "//", _C, aliases=("cs", "c#"), grammar=Grammar("tree_sitter_c_sharp")
+    ),
+    Language("java", "Java", (".java",), "//", _C, grammar=Grammar("tree_sitter_java")),
+    Language(
+        "kotlin",
+        "Kotlin",
+        (".kt", ".kts"),
+        "//",
+        _C,
+        aliases=("kt",),
+        grammar=Grammar("tree_sitter_kotlin", is_exact=False),
+    ),
+    Language("swift", "Swift", (".swift",), "//", _C, grammar=Grammar("tree_sitter_swift")),
+    Language(
+        "scala", "Scala", (".scala", ".sc"), "//", _C, grammar=Grammar("tree_sitter_scala", is_exact=False)
+    ),
     Language("dart", "Dart", (".dart",), "//", _C),
-    Language("php", "PHP", (".php",), "//", _C, interpreters=("php",)),
     Language(
-        "ruby", "Ruby", (".rb",), "#", names=("Gemfile", "Rakefile"), interpreters=("ruby",), aliases=("rb",)
+        "php",
+        "PHP",
+        (".php",),
+        "//",
+        _C,
+        interpreters=("php",),
+        grammar=Grammar("tree_sitter_php", "language_php", is_exact=False),
+    ),
+    Language(
+        "ruby",
+        "Ruby",
+        (".rb",),
+        "#",
+        names=("Gemfile", "Rakefile"),
+        interpreters=("ruby",),
+        aliases=("rb",),
+        grammar=Grammar("tree_sitter_ruby", is_exact=False),
     ),
     Language("perl", "Perl", (".pl", ".pm"), "#", interpreters=("perl",)),
-    Language("lua", "Lua", (".lua",), "--", ("--[[", "]]"), interpreters=("lua",)),
+    Language(
+        "lua",
+        "Lua",
+        (".lua",),
+        "--",
+        ("--[[", "]]"),
+        interpreters=("lua",),
+        grammar=Grammar("tree_sitter_lua"),
+    ),
     Language("r", "R", (".r",), "#", interpreters=("rscript",)),
     Language("julia", "Julia", (".jl",), "#", ("#=", "=#"), interpreters=("julia",)),
     Language("elixir", "Elixir", (".ex", ".exs"), "#", interpreters=("elixir",)),
@@ -76,21 +164,39 @@ LANGUAGES = (
         names=(".bashrc", ".zshrc", ".profile"),
         interpreters=("bash", "sh", "zsh", "dash"),
         aliases=("sh", "shell", "zsh"),
+        grammar=Grammar("tree_sitter_bash", is_exact=False),
     ),
     Language("fish", "fish", (".fish",), "#", interpreters=("fish",)),
     Language("powershell", "PowerShell", (".ps1", ".psm1"), "#", ("<#", "#>"), interpreters=("pwsh",)),
     Language("bat", "batch", (".bat", ".cmd"), "REM", aliases=("batch",)),
-    Language("sql", "SQL", (".sql",), "--", _C),
-    Language("html", "HTML", (".html", ".htm"), "", _XML),
-    Language("css", "CSS", (".css",), "", _C),
+    Language("sql", "SQL", (".sql",), "--", _C, grammar=Grammar("tree_sitter_sql", is_exact=False)),
+    Language(
+        "html", "HTML", (".html", ".htm"), "", _XML, grammar=Grammar("tree_sitter_html", is_exact=False)
+    ),
+    Language("css", "CSS", (".css",), "", _C, grammar=Grammar("tree_sitter_css", is_exact=False)),
     Language("scss", "SCSS", (".scss",), "//", _C),
     Language("vue", "Vue", (".vue",), "", _XML),
     Language("xml", "XML", (".xml", ".svg", ".xsd"), "", _XML),
-    Language("json", "JSON", (".json",), aliases=("jsonc",)),
-    Language("yaml", "YAML", (".yaml", ".yml"), "#", aliases=("yml",)),
-    Language("toml", "TOML", (".toml",), "#", names=("Cargo.lock", "poetry.lock", "uv.lock")),
+    Language("json", "JSON", (".json",), aliases=("jsonc",), grammar=Grammar("tree_sitter_json")),
+    Language("yaml", "YAML", (".yaml", ".yml"), "#", aliases=("yml",), grammar=Grammar("tree_sitter_yaml")),
+    Language(
+        "toml",
+        "TOML",
+        (".toml",),
+        "#",
+        names=("Cargo.lock", "poetry.lock", "uv.lock"),
+        grammar=Grammar("tree_sitter_toml"),
+    ),
     Language("ini", "INI", (".ini", ".cfg", ".conf"), ";", names=(".editorconfig", ".gitconfig")),
-    Language("markdown", "Markdown", (".md", ".markdown"), "", _XML, aliases=("md",)),
+    Language(
+        "markdown",
+        "Markdown",
+        (".md", ".markdown"),
+        "",
+        _XML,
+        aliases=("md",),
+        grammar=Grammar("tree_sitter_markdown"),
+    ),
     Language("rst", "reStructuredText", (".rst",), ".."),
     Language("latex", "LaTeX", (".tex", ".sty"), "%", aliases=("tex",)),
     Language("diff", "diff", (".diff", ".patch"), aliases=("patch",)),
@@ -101,6 +207,7 @@ LANGUAGES = (
         "#",
         names=("Dockerfile", "Containerfile"),
         aliases=("docker",),
+        grammar=Grammar("tree_sitter_dockerfile", is_exact=False),
     ),
     Language(
         "makefile",

@@ -11,6 +11,7 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+FILL = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>")
 MERGES = ("h e", "l l", "he ll", "hell o", "Ġ w", "o r", "Ġw or", "Ġwor l", "Ġworl d", "Ġ Ġ", "ĠĠ ĠĠ", "a b")
 N_EMBD, N_FF, N_HEADS, N_LAYERS, N_CTX = 64, 128, 4, 2, 2048
 
@@ -25,11 +26,20 @@ def byte_tokens() -> list[str]:
 
 
 def write_tiny_model(
-    path: Path, *, template: str | None = CHATML, n_ctx: int = N_CTX, ascii_only: bool = False
+    path: Path,
+    *,
+    template: str | None = CHATML,
+    n_ctx: int = N_CTX,
+    ascii_only: bool = False,
+    fill: tuple[str, ...] = (),
 ) -> Path:
-    """A llama-architecture model of two layers that says random bytes, or random ASCII."""
-    tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in MERGES), *SPECIAL]
-    kinds = [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIAL)) + [gguf.TokenType.CONTROL] * len(SPECIAL)
+    """A llama-architecture model of two layers that says random bytes, or random ASCII.
+
+    `fill` names control tokens for filling in the middle: all of `FILL`, some, or none.
+    """
+    special = (*fill, *SPECIAL)
+    tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in MERGES), *special]
+    kinds = [gguf.TokenType.NORMAL] * (len(tokens) - len(special)) + [gguf.TokenType.CONTROL] * len(special)
     end = len(tokens) - 1
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
@@ -73,7 +83,7 @@ def write_tiny_model(
         ones(f"blk.{layer}.ffn_norm.weight")
     ones("output_norm.weight")
     # A silent token never has one of the highest logits: a greedy reply goes on for as long as a test wants.
-    silent = [*range(len(tokens) - len(SPECIAL), len(tokens)), *(range(128, 256) if ascii_only else ())]
+    silent = [*range(len(tokens) - len(special), len(tokens)), *(range(128, 256) if ascii_only else ())]
     matrix("output.weight", len(tokens), N_EMBD, silent=silent)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -7,14 +7,13 @@ reply with its sampler, which draws them, and its vocabulary, which spells them.
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Protocol
 
-from aigc_cli.engine.reply import Reply
+from aigc_cli.engine.reply import REPLY_ROOM, Reply
 from aigc_cli.errors import ContextOverflow
 from aigc_cli.events import Done, Event, FinishReason, Prefill, Stats
 
 CHUNK = 512  # prompt tokens evaluated between two progress events
 # The first chunk is short so that the speed, and with it the time left, is known early.
 FIRST_CHUNK = 128
-REPLY_ROOM = 16  # tokens that a prompt must leave free: a window filled to the brim has no answer in it
 
 
 class Aborted(Exception):

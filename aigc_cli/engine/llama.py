@@ -14,14 +14,16 @@ from aigc_cli.engine.chat_template import ChatTemplate, ReplyMemory
 from aigc_cli.engine.constrain import JSON_CLOSERS, to_gbnf
 from aigc_cli.engine.context import Context, ContextOptions
 from aigc_cli.engine.decode import Decoding
+from aigc_cli.engine.infill import infill_tokens
 from aigc_cli.engine.logprobs import LogprobReader
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.reply import Limits, Reply
 from aigc_cli.engine.sampler import ConstrainedSampler, Sampler
-from aigc_cli.errors import EngineError, UnsupportedFeature
+from aigc_cli.errors import EngineError
 from aigc_cli.events import Event
 
 CLOSING_TOKENS = 32  # kept free for the end of a constrained reply, beside the tokens of the schema itself
+USUAL_FILL = 512  # tokens kept free for what is filled in, when the request names no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class LlamaEngine:
             n_ctx=options.n_ctx,
             sampling=options.sampling,
             has_chat_template=self._model.chat_template is not None,
+            has_infill=self._model.fill_tokens is not None,
         )
 
     def _load(self) -> tuple[Model, Context]:
@@ -170,8 +173,9 @@ class LlamaEngine:
                 return self._template.tokens(chat)
             case Text(text):
                 return self._model.tokenize(text, special=True, add_bos=self._model.adds_bos)
-            case Infill():
-                raise UnsupportedFeature("this model can't fill in the middle", "aigc models list")
+            case Infill() as infill:
+                n_reply = request.candidates * (request.sampling.max_tokens or USUAL_FILL)
+                return infill_tokens(self._model, infill, self.info.n_ctx, n_reply)
             case _:
                 assert_never(request.prompt)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aigc_cli.engine import library
+from aigc_cli.engine.infill import FillTokens
 from aigc_cli.engine.library import lib
 from aigc_cli.errors import EngineError, Interrupted, ModelLoadError
 
@@ -82,6 +83,11 @@ class Model:
         """Whether raw text starts with the begin-of-sequence token."""
         return bool(lib.llama_vocab_get_add_bos(self.vocab))
 
+    @cached_property
+    def bos_tokens(self) -> list[int]:
+        """What raw text starts with: the begin-of-sequence token, or nothing."""
+        return [lib.llama_vocab_bos(self.vocab)] if self.adds_bos else []
+
     def tokenize(self, text: str, *, special: bool, add_bos: bool = False) -> list[int]:
         """Token ids of a text. `special` reads `<|im_start|>` and the like as control tokens, not as text."""
         utf8 = text.encode("utf-8", "replace")
@@ -115,7 +121,26 @@ class Model:
 
     def is_end(self, token: int) -> bool:
         """Whether this token ends a reply."""
-        return bool(lib.llama_vocab_is_eog(self.vocab, token))
+        return bool(lib.llama_vocab_is_eog(self.vocab, token)) or token in self._gap_marks
+
+    @cached_property
+    def fill_tokens(self) -> FillTokens | None:
+        """The control tokens for filling in the middle; None for a model without."""
+        vocab = self.vocab
+        marks = FillTokens(
+            prefix=lib.llama_vocab_fim_pre(vocab),
+            suffix=lib.llama_vocab_fim_suf(vocab),
+            middle=lib.llama_vocab_fim_mid(vocab),
+            repository=lib.llama_vocab_fim_rep(vocab),
+            file=lib.llama_vocab_fim_sep(vocab),
+        )
+        return marks if min(marks.prefix, marks.suffix, marks.middle) >= 0 else None
+
+    @cached_property
+    def _gap_marks(self) -> frozenset[int]:
+        # llama.cpp counts the other FIM tokens as ends itself; after one of these comes another file.
+        marks = self.fill_tokens
+        return frozenset() if marks is None else frozenset((marks.prefix, marks.suffix, marks.middle))
 
     def has_control(self, tokens: Sequence[int]) -> bool:
         """Whether a control token, such as the end of a turn, is among these."""

@@ -7,6 +7,7 @@ from aigc_cli.engine.detokenize import Detokenizer
 from aigc_cli.engine.repetition import RepetitionGuard
 from aigc_cli.events import Delta, FinishReason, TokenLogprob
 
+REPLY_ROOM = 16  # tokens that a prompt must leave free: a window filled to the brim has no answer in it
 LAST_ROW = -1  # of the logits that the last evaluation computed
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from aigc_cli.engine.decode import CHUNK, FIRST_CHUNK, REPLY_ROOM, Aborted, Decoding
-from aigc_cli.engine.reply import Limits, Reply
+from aigc_cli.engine.decode import CHUNK, FIRST_CHUNK, Aborted, Decoding
+from aigc_cli.engine.reply import REPLY_ROOM, Limits, Reply
 from aigc_cli.errors import ContextOverflow
 from aigc_cli.events import Done, Event, FinishReason, Prefill
 from tests.engine.replies import done_of, text_of

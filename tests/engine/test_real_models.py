@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from aigc_cli.engine.base import Choices, JsonSchema, Request, Sampling, Text
+from aigc_cli.engine.base import Choices, ContextFile, Infill, JsonSchema, Request, Sampling, Text
 from aigc_cli.engine.llama import EngineOptions, LlamaEngine
 from aigc_cli.events import Delta, Event, FinishReason, Prefill
 from tests.engine.replies import GREEDY, ask, done_of, reply, text_of
@@ -174,3 +174,12 @@ def test_chinese_and_emoji_arrive_whole(coder: LlamaEngine) -> None:
     events = list(coder.stream(request))
     assert "你好，世界！😀" in text_of(events)
     assert all("\ufffd" not in event.text for event in events if isinstance(event, Delta))
+
+
+def test_a_gap_is_filled_with_a_name_from_another_file(coder: LlamaEngine) -> None:
+    prefix = "import limits\n\n\ndef is_too_long(text):\n    return len(text) > limits."
+    suffix = "\n\n\nprint(is_too_long('a'))\n"
+    limits = ContextFile("limits.py", "LONGEST_LINE = 80\n")
+    events = list(coder.stream(Request(Infill(prefix, suffix, (limits,)), GREEDY)))
+    assert text_of(events).strip().lower() == "longest_line"
+    assert done_of(events).finish_reason is FinishReason.STOP

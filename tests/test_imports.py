@@ -9,7 +9,18 @@ import pytest
 
 # 60 ms, 40 ms and 10 ms of a start: what is short must not pay for them
 SLOW = ("pydantic", "asyncio", "email", "importlib.metadata")
-HEAVY = ("llama_cpp", "numpy", "huggingface_hub", "prompt_toolkit", "rich", "pygments", "psutil", "jinja2")
+HEAVY = (
+    "llama_cpp",
+    "numpy",
+    "huggingface_hub",
+    "prompt_toolkit",
+    "rich",
+    "pygments",
+    "psutil",
+    "jinja2",
+    "uvicorn",
+    "starlette",
+)
 STARTS = {
     "import aigc_cli.cli.app": "import aigc_cli.cli.app",
     "--help": "from aigc_cli.__main__ import run_process; run_process(['--help'])",

@@ -18,7 +18,7 @@ BELOW: dict[str, set[str]] = {
     "config": {"errors"},
     "models": FOUNDATION,
     "engine": FOUNDATION | {"models"},
-    "serve": FOUNDATION | {"models", "engine", "chat"},
+    "serve": FOUNDATION | {"models", "engine", "chat", "__init__"},
     "chat": FOUNDATION | {"engine"},
     "tasks": FOUNDATION | {"engine", "chat"},
     "render": FOUNDATION,
@@ -33,6 +33,8 @@ AT_HOME = {
     "typer": {"cli"},
     "prompt_toolkit": {"cli"},
     "huggingface_hub": {"models"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "ask": "aigc_cli.cli.ask:ask",
     "chat": "aigc_cli.cli.chat:chat",
     "gen": "aigc_cli.cli.gen:gen",
+    "serve": "aigc_cli.cli.serve:serve",
     "doctor": "aigc_cli.cli.doctor:doctor",
     "models": "aigc_cli.cli.models:models_app",
     "sessions": "aigc_cli.cli.sessions:sessions_app",

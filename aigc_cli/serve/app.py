@@ -1,0 +1,221 @@
+"""The routes: what OpenAI's clients and llama-server's ask for, answered by one engine."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aigc_cli import __version__
+from aigc_cli.engine.base import Engine, Sampling
+from aigc_cli.errors import AigcError
+from aigc_cli.serve.answering import Answering, send_json, send_refusal, to_json
+from aigc_cli.serve.decoding import Call, any_call, chat_call, infill_call, text_call
+from aigc_cli.serve.fields import parse_object
+from aigc_cli.serve.guard import Guard, Rules, read_body
+from aigc_cli.serve.refusals import Refused, refusal_of
+from aigc_cli.serve.replies import (
+    FINGERPRINT,
+    ChatDialect,
+    Dialect,
+    Head,
+    InfillDialect,
+    TextDialect,
+)
+from aigc_cli.serve.turns import MOST_WAITING, Turns
+
+Decode = Callable[[dict[str, Any], Sampling], Call]
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """How to serve.
+
+    Attributes:
+        rules: whose requests are taken.
+        most_waiting: requests in line; more are turned away.
+        clock: monotonic seconds.
+        now: seconds since 1970.
+        on_bug: told of exceptions that nobody expects.
+    """
+
+    clock: Callable[[], float]
+    now: Callable[[], float]
+    rules: Rules = field(default_factory=Rules)
+    most_waiting: int = MOST_WAITING
+    on_bug: Callable[[BaseException], None] = lambda _error: None
+
+
+class Service:
+    """The engine, its line, and the answers of each route."""
+
+    def __init__(self, engine: Engine, options: ServeOptions) -> None:
+        self.engine = engine
+        self.options = options
+        self.turns = Turns(engine, most_waiting=options.most_waiting)
+        self._started_at = int(options.now())
+
+    def routes(self) -> list[BaseRoute]:
+        """What is served."""
+        return [
+            *(Route(path, self._health) for path in ("/health", "/v1/health")),
+            Route("/props", self._props),
+            *(Route(path, self._models) for path in ("/v1/models", "/models")),
+            Route("/v1/models/{name:path}", self._model),
+            *(self._post(path, self._chat) for path in ("/v1/chat/completions", "/chat/completions")),
+            self._post("/v1/completions", self._text),
+            self._post("/infill", self._infill),
+            self._post("/v1/chat/completions/input_tokens", self._input_tokens),
+            self._post("/aigc/count", self._count),
+        ]
+
+    def _post(self, path: str, endpoint: Callable[[HttpRequest], Awaitable[ASGIApp]]) -> Route:
+        return Route(path, endpoint, methods=["POST"])
+
+    async def _health(self, _request: HttpRequest) -> ASGIApp:
+        return _Json({"status": "ok"})
+
+    async def _props(self, _request: HttpRequest) -> ASGIApp:
+        info = self.engine.info
+        sampling = asdict(info.sampling)
+        params = sampling | {"max_tokens": sampling["max_tokens"] or -1, "seed": -1}
+        return _Json(
+            {
+                "default_generation_settings": {"n_ctx": info.n_ctx, "params": params},
+                "total_slots": 1,
+                "model_alias": info.model,
+                "model_path": info.model,
+                "modalities": {"vision": False, "audio": False},
+                "build_info": FINGERPRINT,
+                "is_sleeping": False,
+                "x_aigc": {"version": __version__, "info": asdict(info)},
+            }
+        )
+
+    async def _models(self, _request: HttpRequest) -> ASGIApp:
+        return _Json({"object": "list", "data": [self._model_object()]})
+
+    async def _model(self, request: HttpRequest) -> ASGIApp:
+        if request.path_params["name"] != self.engine.info.model:
+            raise _not_found(f"this server has the model {self.engine.info.model} only")
+        return _Json(self._model_object())
+
+    def _model_object(self) -> dict[str, Any]:
+        info = self.engine.info
+        return {
+            "id": info.model,
+            "object": "model",
+            "created": self._started_at,
+            "owned_by": "aigc",
+            "meta": {"n_ctx": info.n_ctx},
+        }
+
+    async def _chat(self, request: HttpRequest) -> ASGIApp:
+        call = await self._decode(request, chat_call)
+        return self._answering(request, call, ChatDialect(self._head("chatcmpl")))
+
+    async def _text(self, request: HttpRequest) -> ASGIApp:
+        call = await self._decode(request, text_call)
+        return self._answering(request, call, TextDialect(self._head("cmpl")))
+
+    async def _infill(self, request: HttpRequest) -> ASGIApp:
+        call = await self._decode(request, infill_call)
+        return self._answering(request, call, InfillDialect(self._head("infill"), call.wishes.fields))
+
+    async def _input_tokens(self, request: HttpRequest) -> ASGIApp:
+        call = await self._decode(request, chat_call)
+        return _Json({"input_tokens": await self._length(call), "object": "response.input_tokens"})
+
+    async def _count(self, request: HttpRequest) -> ASGIApp:
+        return _Json({"n_tokens": await self._length(await self._decode(request, any_call))})
+
+    async def _length(self, call: Call) -> int:
+        return await asyncio.to_thread(self.engine.count, call.request)
+
+    async def _decode(self, request: HttpRequest, decode: Decode) -> Call:
+        body = await read_body(request, self.options.rules.most_bytes)
+        return decode(parse_object(body), self.engine.info.sampling)
+
+    def _head(self, kind: str) -> Head:
+        return Head(f"{kind}-{secrets.token_hex(12)}", int(self.options.now()), self.engine.info.model)
+
+    def _answering(self, request: HttpRequest, call: Call, dialect: Dialect) -> ASGIApp:
+        connection = f"{request.client.host}:{request.client.port}" if request.client else ""
+        return Answering(self.turns, call, dialect, call.client or connection, self.options.clock)
+
+
+class _Json:
+    """An ASGI application that sends one JSON value."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_json(send, 200, self._value)
+
+
+class Refusals:
+    """ASGI middleware: errors become OpenAI's error object, and no client ever sees a traceback."""
+
+    def __init__(self, app: ASGIApp, on_bug: Callable[[BaseException], None]) -> None:
+        self._app = app
+        self._on_bug = on_bug
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; tell of an error if nothing was sent yet."""
+        started = False
+
+        async def send_noted(message: Message) -> None:
+            """Send, and note that there is no way back."""
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except (ClientDisconnect, OSError):  # nobody is left to tell
+            return
+        except Exception as error:  # noqa: BLE001  # the one boundary of a request
+            if not isinstance(error, AigcError):
+                self._on_bug(error)
+            if not started:
+                await send_refusal(send, refusal_of(error))
+
+
+def serve_app(service: Service, extra_routes: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """The ASGI application: guarded, its routes those of the service and these; a server runs it."""
+    return Starlette(
+        routes=[*service.routes(), *extra_routes],
+        middleware=[
+            Middleware(Guard, rules=service.options.rules),
+            Middleware(Refusals, on_bug=service.options.on_bug),
+        ],
+        exception_handlers={404: _unknown_path, 405: _wrong_method},
+    )
+
+
+async def _unknown_path(request: HttpRequest, _error: Exception) -> Response:
+    return _as_response(_not_found(f"nothing is served at {request.url.path}"))
+
+
+async def _wrong_method(request: HttpRequest, _error: Exception) -> Response:
+    message = f"{request.method} is not for {request.url.path}"
+    return _as_response(Refused(405, "invalid_request_error", "method_not_allowed", message))
+
+
+def _as_response(error: Refused) -> Response:
+    refusal = refusal_of(error)
+    body = to_json({"error": refusal.body})
+    return Response(body, refusal.status, refusal.headers, media_type="application/json")
+
+
+def _not_found(message: str) -> Refused:
+    return Refused(404, "not_found_error", "not_found", message)

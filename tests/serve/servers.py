@@ -1,0 +1,72 @@
+"""A real server on a loopback port, in a thread of its own."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+from openai import OpenAI
+
+from aigc_cli.engine.base import Engine
+from aigc_cli.serve.app import ServeOptions, Service, serve_app
+from aigc_cli.serve.guard import Rules
+from aigc_cli.serve.listening import HttpServer, bind
+
+START_TIMEOUT_S = 20
+
+
+@dataclass
+class Running:
+    """A server at work."""
+
+    url: str
+    port: int
+    server: HttpServer
+    bugs: list[BaseException] = field(default_factory=list)
+
+    def client(self, **options: Any) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+
+    def openai(self, **options: Any) -> OpenAI:
+        given: dict[str, Any] = {"api_key": "none", "max_retries": 0, "timeout": 30} | options
+        return OpenAI(base_url=f"{self.url}/v1", **given)
+
+    def post(self, path: str, body: Any, **options: Any) -> httpx2.Response:
+        with self.client() as client:
+            return client.post(path, json=body, **options)
+
+
+@contextmanager
+def serving(engine: Engine, rules: Rules | None = None, **options: Any) -> Iterator[Running]:
+    """Serve an engine on a free port; at the end nothing unexpected may have happened."""
+    address = bind("127.0.0.1", 0)
+    port = address.getsockname()[1]
+    ready = threading.Event()
+    bugs: list[BaseException] = []
+    made: list[HttpServer] = []
+
+    def run() -> None:
+        service = Service(
+            engine,
+            ServeOptions(time.monotonic, time.time, rules or Rules(), on_bug=bugs.append, **options),
+        )
+        made.append(HttpServer(serve_app(service), service.turns, ready.set))
+        with asyncio.Runner() as runner:
+            runner.run(made[0].serve([address]))
+
+    thread = threading.Thread(target=run, name="server")
+    thread.start()
+    assert ready.wait(START_TIMEOUT_S)
+    running = Running(f"http://127.0.0.1:{port}", port, made[0], bugs)
+    try:
+        yield running
+    finally:
+        running.server.stop()
+        running.server.stop()
+        thread.join(START_TIMEOUT_S)
+    assert not thread.is_alive()
+    assert bugs == []

@@ -36,15 +36,15 @@ def run_process(argv: Sequence[str], engine_factory: "EngineFactory | None" = No
     cwd = _current_directory()
     from aigc_cli.cli.app import run
 
-    app = _process_context(cwd, engine_factory or _local_engine())
+    app = _process_context(cwd, engine_factory or _open_local_engine)
     code = run(argv, app)
     return _deliver(app.stdout, "", code)
 
 
-def _local_engine() -> "EngineFactory":
-    from aigc_cli.cli.local_engine import open_local_engine
+def _open_local_engine(app: "AppContext", settings: "Settings") -> "Engine":
+    from aigc_cli.cli.local_engine import open_local_engine  # models and their files: 30 ms of most starts
 
-    return open_local_engine
+    return open_local_engine(app, settings)
 
 
 def _print_version() -> int:

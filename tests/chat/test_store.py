@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from aigc_cli.chat import store as module
 from aigc_cli.chat.database import MIGRATIONS, DamagedDatabase, move_aside
-from aigc_cli.chat.entries import State, entries_of
+from aigc_cli.chat.entries import Entry, State, entries_of
 from aigc_cli.chat.prompt import Attachment
 from aigc_cli.chat.recording import Recording
-from aigc_cli.chat.session import Conversation, Turn
+from aigc_cli.chat.session import Conversation, Question, Turn
 from aigc_cli.chat.store import FILE_NAME, SessionMoved, SessionStore
 from aigc_cli.errors import SessionError
 from aigc_cli.events import FinishReason
@@ -284,6 +284,22 @@ def test_lists_and_searches_use_indexes(store: SessionStore) -> None:
     assert all("USING INDEX sessions_by_update" in step or "VIRTUAL TABLE" in step for _, step in scans)
     for name in ("list", "search of short words"):
         assert not any("TEMP B-TREE" in step for step in plans[name]), "the limit must end it early"
+
+
+def test_a_common_word_is_searched_newest_first_and_finds_the_same(store: SessionStore) -> None:
+    rare = talked(store, ("which function?", "rare beginning"))
+    entries = [Entry(Question("common function"), "some words", State.DONE, FinishReason.STOP)]
+    store.create(Conversation(), entries * (module.N_COMMON - 1), "m")
+    newest = talked(store, ("function", "rare ending"))
+    titled = talked(store, ("q", "r"))
+    store.rename(id_of(titled), "a function's story")
+    found = {query: [each.summary.id for each in store.search(query)] for query in ("function", "rare")}
+    assert found["rare"] == [id_of(newest), id_of(rare)]
+    assert found["function"] == [store.summaries()[n].id for n in range(4)]
+    assert [each.summary.id for each in store.search("function ng", 1)] == [id_of(newest)]
+    assert any("LIST SUBQUERY" in step for step in plan(store, "rare"))
+    for query in ("function", "function ng"):
+        assert not any("TEMP B-TREE" in step for step in plan(store, query)), "the limit must end it early"
 
 
 def test_files_are_private_even_if_they_were_not(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 Precedence: command-line flag > `AIGC_*` variable > project `.aigc.toml` > user `config.toml` > default.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -190,12 +189,22 @@ def read_settings_file(path: Path) -> dict[str, Value]:
         ConfigError: it can't be read, is no TOML, or holds an unknown name or a bad value.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}", "mend the file or move it away") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    import tomllib  # 3 ms; most people have no such file
+
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(path, error) from error
     return {name: parse_value(name, value, str(path)) for name, value in table.items()}
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{path}: {error}", "mend the file or move it away")
 
 
 def find_project_file(cwd: Path) -> Path | None:

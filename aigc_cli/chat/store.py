@@ -4,7 +4,7 @@ A session is written by one chat at a time. Each write says which revision it go
 session was continued elsewhere in the meantime learns of it and starts a session of its own.
 """
 
-import secrets
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from aigc_cli.events import FinishReason
 
 FILE_NAME = "sessions.db"
 ID_LENGTH = 8
-_ID_CHARACTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # none that is taken for another: no i, l, o, u
+_ID_CHARACTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # 32, none that is taken for another: no i, l, o, u
 _TRIGRAM = 3  # characters; the text index knows no shorter words
 _TITLE_CHARACTERS = 200
 _EXCERPT_BEFORE, _EXCERPT_CHARACTERS = 30, 160
@@ -211,7 +211,7 @@ class SessionStore:
         forked_from: str | None = None,
     ) -> str:
         """Keep a conversation as a new session; gives its id."""
-        session_id = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(ID_LENGTH))
+        session_id = "".join(_ID_CHARACTERS[byte % len(_ID_CHARACTERS)] for byte in os.urandom(ID_LENGTH))
         now = self._now()
         with self._told(), transaction(self._connection):
             self._connection.execute(

@@ -9,11 +9,12 @@ import pytest
 import aigc_cli
 
 PACKAGE = Path(aigc_cli.__file__).parent
-FOUNDATION = {"errors", "events", "config"}
+FOUNDATION = {"errors", "events", "config", "atomic"}
 # what each layer may import, besides itself
 BELOW: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "atomic": set(),
     "events": {"errors"},
     "config": {"errors"},
     "models": FOUNDATION,

@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aigc_cli.models.store import HASH_CHUNK, write_atomically
+from aigc_cli.atomic import write_atomically
+from aigc_cli.models.store import HASH_CHUNK
 
 
 class Partial:
@@ -82,7 +83,7 @@ class Partial:
 
     def _save(self) -> None:
         state = {"identity": self.identity, "parts": self.parts, "part_end": self.size}
-        write_atomically(self._state_path, json.dumps(state))
+        write_atomically(self._state_path, json.dumps(state).encode("ascii"))
 
 
 def held_identity(directory: Path, kind: str) -> str:

@@ -6,15 +6,14 @@ that was put there by hand is listed too, an entry without its file is not.
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aigc_cli.atomic import write_atomically
 from aigc_cli.errors import FileError, InvalidModelFile, ModelError, ModelNotFound
 from aigc_cli.models.catalog import Catalog, ModelSpec, load_catalog
 from aigc_cli.models.gguf import read_header
@@ -209,7 +208,8 @@ class ModelStore:
         with FileLock(self.directory / ".index.lock"):
             index = self._read_index()
             yield index
-            write_atomically(self._index_path, json.dumps(index, indent=2, ensure_ascii=False) + "\n")
+            text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
+            write_atomically(self._index_path, text.encode("utf-8"))
 
 
 def _empty_index() -> dict[str, Any]:
@@ -232,18 +232,6 @@ def _is_entry(value: object) -> bool:
 
 def _is_model_file(path: Path) -> bool:
     return path.suffix.casefold() == ".gguf" and not path.name.startswith(".") and path.is_file()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a small text file in one step: a reader sees the old or the new one."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def hash_file(path: Path, on_bytes: OnBytes | None = None) -> str:

@@ -2,10 +2,10 @@
 
 import codecs
 import os
-import secrets
 import stat
 from pathlib import Path
 
+from aigc_cli.atomic import write_atomically
 from aigc_cli.errors import FileError
 
 MAX_INPUT_BYTES = (
@@ -142,17 +142,9 @@ def write_atomic(path: Path, text: str, name: str = "") -> None:
         FileError: it can't be written, or it is a link that leads out of its directory.
     """
     name = name or str(path)
-    temporary: Path | None = None
     try:
-        target = _follow_link(path, name)
-        # in the same directory, since a rename is atomic only within one file system
-        temporary = target.parent / f".aigc-{secrets.token_hex(6)}.tmp"
-        _write_through(temporary, text.encode("utf-8", "surrogateescape"), _mode_of(target))
-        temporary.replace(target)
-        _sync(target.parent)
+        write_atomically(_follow_link(path, name), text.encode("utf-8", "surrogateescape"))
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise FileError(f"{name!r} can't be written: {error.strerror}") from error
 
 
@@ -168,34 +160,3 @@ def _follow_link(path: Path, name: str) -> Path:
             f"{name!r} is a link that leads out of its directory", f"write to {str(target)!r} itself"
         )
     return target
-
-
-def _mode_of(path: Path) -> int | None:
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return None
-
-
-def _write_through(path: Path, content: bytes, mode: int | None) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # the kernel applies the umask
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        if mode is not None:
-            path.chmod(mode)
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make the rename itself survive a power cut; some file systems have no such thing."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no directory
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        return
-    finally:
-        os.close(descriptor)

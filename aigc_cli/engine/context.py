@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aigc_cli.engine import library
-from aigc_cli.engine.decode import Aborted
+from aigc_cli.engine.evaluation import Aborted
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.sequence import UBATCH, Batch, Row, TokenSequence

@@ -1,12 +1,14 @@
 """The decode loop: prefix reuse, prefill, sample, stop.
 
-One request is a generator of events over parts that tests can replace: a context that evaluates tokens, and a
-reply with its sampler, which draws them, and its vocabulary, which spells them.
+One request is a generator of events over parts that tests can replace: a sequence of tokens in a KV cache,
+and replies with their samplers, which draw tokens, and their vocabulary, which spells them.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic
 
+from aigc_cli.engine.candidates import decode_together
+from aigc_cli.engine.evaluation import Aborted, EvaluateRows, S
 from aigc_cli.engine.reply import REPLY_ROOM, Reply
 from aigc_cli.errors import ContextOverflow
 from aigc_cli.events import Done, Event, FinishReason, Prefill, Stats
@@ -16,89 +18,80 @@ CHUNK = 512  # prompt tokens evaluated between two progress events
 FIRST_CHUNK = 128
 
 
-class Aborted(Exception):
-    """The evaluation was cancelled; the context holds what was evaluated before."""
+class Decoding(Generic[S]):
+    """One request at work: it fills the replies that it is given."""
 
-
-class TokenContext(Protocol):
-    """A KV cache that evaluates tokens."""
-
-    @property
-    def handle(self) -> Any:
-        """What the sampler reads logits from."""
-        ...
-
-    @property
-    def n_ctx_limit(self) -> int:
-        """The most tokens it can ever hold."""
-        ...
-
-    def reuse_prefix(self, tokens: Sequence[int]) -> int:
-        """Keep the shared start, drop the rest; returns the number of tokens kept."""
-        ...
-
-    def reserve(self, n_tokens: int) -> None:
-        """Make room for so many tokens in all."""
-        ...
-
-    def evaluate(self, tokens: Sequence[int]) -> None:
-        """Append tokens; raises `Aborted`."""
-        ...
-
-
-class Decoding:
-    """One request at work: it fills the reply that it is given."""
-
-    def __init__(self, context: TokenContext, reply: Reply, clock: Callable[[], float]) -> None:
-        self._context = context
-        self._reply = reply
+    def __init__(
+        self,
+        sequence: S,
+        replies: Sequence[Reply],
+        evaluate_rows: EvaluateRows[S],
+        clock: Callable[[], float],
+    ) -> None:
+        self._sequence = sequence
+        self._replies = replies
+        self._evaluate_rows = evaluate_rows
         self._clock = clock
+        self._n_prompt = self._n_cached = 0
+        self._started_at = clock()
+        self._read_at: float | None = None  # when the whole prompt was evaluated
 
     def run(self, prompt: Sequence[int]) -> Iterator[Event]:
-        """Yield `Prefill`* `Delta`* `Done`.
+        """Yield `Prefill`* `Delta`* `Done`*, one `Done` a reply.
 
         Raises:
-            ContextOverflow: the prompt leaves no room for a reply; nothing was evaluated.
+            ContextOverflow: the prompt leaves no room for the replies; nothing was evaluated.
         """
-        if len(prompt) + REPLY_ROOM > self._context.n_ctx_limit:
-            raise ContextOverflow(len(prompt), self._context.n_ctx_limit)
-        started = self._clock()
-        self._context.reserve(len(prompt) + REPLY_ROOM)
-        n_cached = self._context.reuse_prefix(prompt)
+        n_ctx, n_replies = self._sequence.n_ctx_limit, len(self._replies)
+        needed = len(prompt) + n_replies * REPLY_ROOM
+        if needed > n_ctx:
+            raise ContextOverflow(len(prompt), n_ctx)
+        self._started_at = self._clock()
+        self._sequence.reserve(needed)
+        self._n_prompt, self._n_cached = len(prompt), self._sequence.reuse_prefix(prompt)
+        for reply in self._replies:
+            reply.begin((n_ctx - len(prompt)) // n_replies)
         try:
-            yield from self._prefill(prompt, n_cached)
+            yield from self._prefill(prompt)
+            yield from self._decode()
         except Aborted:
-            yield Done(
-                FinishReason.INTERRUPTED, Stats(len(prompt), n_cached, 0, self._clock() - started, 0.0)
-            )
-            return
-        first = self._clock()
-        reason = yield from self._decode(len(prompt))
-        n_reply = len(self._reply.tokens)
-        yield Done(reason, Stats(len(prompt), n_cached, n_reply, first - started, self._clock() - first))
+            for reply in self._replies:
+                if reply.finish_reason is None:
+                    reply.finish_reason = FinishReason.INTERRUPTED
+                    yield from self._finish(reply)
 
-    def _prefill(self, prompt: Sequence[int], n_cached: int) -> Iterator[Event]:
-        yield Prefill(n_cached, len(prompt), n_cached)
-        done, size = n_cached, FIRST_CHUNK
+    def _prefill(self, prompt: Sequence[int]) -> Iterator[Event]:
+        yield Prefill(self._n_cached, len(prompt), self._n_cached)
+        done, size = self._n_cached, FIRST_CHUNK
         while done < len(prompt):
             chunk = prompt[done : done + size]
-            self._context.evaluate(chunk)
+            self._sequence.evaluate(chunk)
             done, size = done + len(chunk), CHUNK
-            yield Prefill(done, len(prompt), n_cached)
+            yield Prefill(done, len(prompt), self._n_cached)
+        self._read_at = self._clock()
 
-    def _decode(self, n_prompt: int) -> Generator[Event, None, FinishReason]:
-        reply = self._reply
-        reply.begin(self._context.n_ctx_limit - n_prompt)
-        try:
-            while True:
-                if delta := reply.draw(self._context.handle):
-                    yield delta
-                if reply.finish_reason:
-                    break
-                self._context.reserve(n_prompt + len(reply.tokens))
-                self._context.evaluate(reply.tokens[-1:])
-        except Aborted:
-            reply.finish_reason = FinishReason.INTERRUPTED
+    def _decode(self) -> Iterator[Event]:
+        if len(self._replies) > 1:
+            yield from decode_together(
+                self._sequence, self._n_prompt, self._replies, self._evaluate_rows, self._finish
+            )
+            return
+        sequence, (reply,) = self._sequence, self._replies
+        while True:
+            if delta := reply.draw(sequence.handle):
+                yield delta
+            if reply.finish_reason:
+                break
+            sequence.reserve(self._n_prompt + len(reply.tokens))
+            sequence.evaluate(reply.tokens[-1:])
+        yield from self._finish(reply)
+
+    def _finish(self, reply: Reply) -> Iterator[Event]:
+        """The last events of a reply that has ended."""
         if delta := reply.finish():
             yield delta
-        return reply.finish_reason
+        now = self._clock()
+        read_at = now if self._read_at is None else self._read_at
+        n_reply = len(reply.tokens)
+        stats = Stats(self._n_prompt, self._n_cached, n_reply, read_at - self._started_at, now - read_at)
+        yield Done(reply.finish_reason or FinishReason.STOP, stats, reply.number)

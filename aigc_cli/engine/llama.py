@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,7 +18,7 @@ from aigc_cli.engine.infill import infill_tokens
 from aigc_cli.engine.logprobs import LogprobReader
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.reply import Limits, Reply
-from aigc_cli.engine.sampler import ConstrainedSampler, Sampler
+from aigc_cli.engine.sampler import ConstrainedSampler, Sampler, for_candidate
 from aigc_cli.errors import EngineError
 from aigc_cli.events import Event
 
@@ -133,33 +133,40 @@ class LlamaEngine:
 
     def _decode(self, request: Request) -> Iterator[Event]:
         prompt = self._prompt_tokens(request)
-        sampler, closing_tokens = self._sampler(request)
-        limits = Limits(
-            request.sampling.max_tokens, request.sampling.stop, self._options.guard_loops, closing_tokens
-        )
-        probabilities = (
-            None if request.top_logprobs is None else LogprobReader(self._model, request.top_logprobs)
-        )
-        reply = Reply(sampler, self._model, limits, probabilities=probabilities)
-        with closing(sampler), self._context.open(prompt) as sequence:
+        with ExitStack() as stack:
+            replies = [self._reply(number, request, stack) for number in range(request.candidates)]
+            sequence = stack.enter_context(self._context.open(prompt))
             try:
-                yield from Decoding(sequence, reply, self._clock).run(prompt)
+                decoding = Decoding(sequence, replies, self._context.evaluate_rows, self._clock)
+                yield from decoding.run(prompt)
             finally:
-                self._replies.remember(reply.text, reply.tokens, [self._model.piece(t) for t in reply.tokens])
+                for reply in replies:
+                    pieces = [self._model.piece(token) for token in reply.tokens]
+                    self._replies.remember(reply.text, reply.tokens, pieces)
 
-    def _sampler(self, request: Request) -> tuple[Sampler | ConstrainedSampler, int]:
-        """The sampler, and how many tokens it needs to bring its reply to an end."""
+    def _reply(self, number: int, request: Request, stack: ExitStack) -> Reply:
+        """A candidate's reply; the stack frees what it needs."""
+        sampling = request.sampling
+        sampler, closing_tokens = self._sampler(request, number)
+        stack.callback(sampler.close)
+        limits = Limits(sampling.max_tokens, sampling.stop, self._options.guard_loops, closing_tokens)
+        asked = request.top_logprobs
+        probabilities = None if asked is None else LogprobReader(self._model, asked)
+        return Reply(sampler, self._model, limits, number=number, probabilities=probabilities)
+
+    def _sampler(self, request: Request, number: int) -> tuple[Sampler | ConstrainedSampler, int]:
+        """A candidate's sampler, and how many tokens it needs to bring its reply to an end."""
+        sampling = for_candidate(request.sampling, number)
         match request.constraint:
             case None:
-                return Sampler(self._model, request.sampling), 0
+                return Sampler(self._model, sampling), 0
             case JsonSchema(schema) as constraint:
-                sampler = ConstrainedSampler(
-                    self._model, request.sampling, to_gbnf(constraint), closers=JSON_CLOSERS
-                )
+                grammar = to_gbnf(constraint)
+                sampler = ConstrainedSampler(self._model, sampling, grammar, closers=JSON_CLOSERS)
                 needed = CLOSING_TOKENS + len(self._model.tokenize(schema, special=False))
-                return sampler, min(needed, (request.sampling.max_tokens or self.info.n_ctx) // 2)
+                return sampler, min(needed, (sampling.max_tokens or self.info.n_ctx) // 2)
             case constraint:
-                return ConstrainedSampler(self._model, request.sampling, to_gbnf(constraint)), 0
+                return ConstrainedSampler(self._model, sampling, to_gbnf(constraint)), 0
 
     def count(self, request: Request) -> int:
         """Length of the request's prompt in tokens."""

@@ -64,6 +64,7 @@ class Reply:
     """Draws one reply, token by token. It has ended when `finish_reason` is set.
 
     Attributes:
+        number: of the candidate.
         tokens: those drawn, the model's end token excluded.
         finish_reason: why it ended; None while it goes on.
     """
@@ -80,7 +81,7 @@ class Reply:
         self._sampler = sampler
         self._spelling = spelling
         self._limits = limits
-        self._number = number
+        self.number = number
         self._probabilities = probabilities
         self._detokenizer = Detokenizer(limits.stop)
         self._guard = RepetitionGuard() if limits.guard_loops else None
@@ -126,7 +127,7 @@ class Reply:
         return self._delta(text) if text else None
 
     def _delta(self, text: str) -> Delta:
-        delta = Delta(text, self._n_unspelled, self._number, tuple(self._unspelled))
+        delta = Delta(text, self._n_unspelled, self.number, tuple(self._unspelled))
         self._texts.append(text)
         self._n_unspelled = 0
         self._unspelled.clear()

@@ -2,6 +2,7 @@
 
 import ctypes
 import secrets
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,13 @@ DRY_LAST_N = 4096  # tokens looked back at
 # on its own (20-50 ms for all of a vocabulary of 152k), and the likely ones nearly always suffice.
 GRAMMAR_SHORTLIST = 256
 MIN_KEEP = 1
+N_SEEDS = 0xFFFFFFFF  # the highest number of 32 bits asks llama.cpp for a seed of its own choice
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+def for_candidate(sampling: Sampling, number: int) -> Sampling:
+    """The sampling of one of several candidates: each has a seed of its own."""
+    return sampling if sampling.seed is None else replace(sampling, seed=(sampling.seed + number) % N_SEEDS)
 
 
 def build_chain(model: Model, sampling: Sampling) -> Any:
@@ -49,7 +56,7 @@ def build_chain(model: Model, sampling: Sampling) -> Any:
     if sampling.temperature == 0:
         links.append(lib.llama_sampler_init_greedy())
     else:
-        seed = secrets.randbits(32) % 0xFFFFFFFE if sampling.seed is None else sampling.seed
+        seed = secrets.randbelow(N_SEEDS) if sampling.seed is None else sampling.seed
         links += [
             lib.llama_sampler_init_top_k(sampling.top_k),
             lib.llama_sampler_init_top_p(sampling.top_p, MIN_KEEP),

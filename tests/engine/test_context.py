@@ -18,7 +18,8 @@ from aigc_cli.engine.context import (
     Context,
     ContextOptions,
 )
-from aigc_cli.engine.decode import Aborted, Decoding
+from aigc_cli.engine.decode import Decoding
+from aigc_cli.engine.evaluation import Aborted
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.reply import Limits, Reply
@@ -69,7 +70,7 @@ def decode(
     sampler = Sampler(model, Sampling(temperature=0))
     reply = Reply(sampler, model, Limits(max_tokens=n_reply, guard_loops=False))
     with closing(sampler), context.open(prompt) as sequence:
-        events = list(Decoding(sequence, reply, clock=lambda: 0.0).run(prompt))
+        events = list(Decoding(sequence, [reply], context.evaluate_rows, lambda: 0.0).run(prompt))
     return reply.tokens, done_of(events).finish_reason
 
 

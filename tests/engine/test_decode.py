@@ -1,10 +1,12 @@
 """The decode loop over scripted parts: when a reply ends, and what is said at its end."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import pytest
 
-from aigc_cli.engine.decode import CHUNK, FIRST_CHUNK, Aborted, Decoding
+from aigc_cli.engine.decode import CHUNK, FIRST_CHUNK, Decoding
+from aigc_cli.engine.evaluation import Aborted
 from aigc_cli.engine.reply import REPLY_ROOM, Limits, Reply
 from aigc_cli.errors import ContextOverflow
 from aigc_cli.events import Done, Event, FinishReason, Prefill
@@ -23,6 +25,7 @@ class Cells:
         self.abort_at = abort_at
         self.held: list[int] = []
         self.batches: list[int] = []
+        self.n_logits = 0
         self.reserved = 0
 
     def reuse_prefix(self, tokens: Sequence[int]) -> int:
@@ -35,12 +38,30 @@ class Cells:
     def reserve(self, n_tokens: int) -> None:
         self.reserved = max(self.reserved, n_tokens)
 
-    def evaluate(self, tokens: Sequence[int]) -> None:
+    def evaluate(self, tokens: Sequence[int], *, all_logits: bool = False) -> None:
         if len(self.batches) == self.abort_at:
             raise Aborted
         self.batches.append(len(tokens))
+        self.n_logits += len(tokens) if all_logits else 1
         self.held += tokens
         assert len(self.held) <= self.reserved, "evaluated more than was reserved"
+
+    def truncate(self, n_tokens: int) -> int:
+        del self.held[n_tokens:]
+        return len(self.held)
+
+    def fork(self) -> Self:
+        copy = type(self)(self.n_ctx_limit)
+        copy.held, copy.batches, copy.reserved = self.held.copy(), self.batches, self.reserved
+        return copy
+
+    def release(self) -> None:
+        pass
+
+
+def evaluate_rows(rows: Sequence[tuple[Cells, int]]) -> None:
+    for cells, token in rows:
+        cells.evaluate([token])
 
 
 class Script:
@@ -79,7 +100,7 @@ def decode(
 ) -> tuple[list[Event], Cells]:
     cells = cells or Cells()
     reply = Reply(Script(text), Characters(), limits or Limits())
-    decoding = Decoding(cells, reply, clock=lambda: 0.0)
+    decoding = Decoding(cells, [reply], evaluate_rows, clock=lambda: 0.0)
     return list(decoding.run(range(1, n_prompt + 1))), cells
 
 

@@ -29,22 +29,22 @@ def main() -> None:
 def run_process(argv: Sequence[str], engine_factory: "EngineFactory | None" = None) -> int:
     """Run one command on the process's own streams and give its exit code.
 
-    Without an engine factory the model runs in this process, through llama.cpp.
+    Without an engine factory the settings say where the model runs.
     """
     if list(argv) in (["--version"], ["-V"]):
         return _print_version()  # before typer is imported, which takes four times a bare start
     cwd = _current_directory()
     from aigc_cli.cli.app import run
 
-    app = _process_context(cwd, engine_factory or _open_local_engine)
+    app = _process_context(cwd, engine_factory or _open_engine)
     code = run(argv, app)
     return _deliver(app.stdout, "", code)
 
 
-def _open_local_engine(app: "AppContext", settings: "Settings") -> "Engine":
-    from aigc_cli.cli.local_engine import open_local_engine  # models and their files: 30 ms of most starts
+def _open_engine(app: "AppContext", settings: "Settings") -> "Engine":
+    from aigc_cli.cli.open_engine import open_engine  # not every command runs a model
 
-    return open_local_engine(app, settings)
+    return open_engine(app, settings)
 
 
 def _print_version() -> int:

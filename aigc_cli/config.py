@@ -1,6 +1,7 @@
 """Settings: their names, defaults and origins, and the directories that files live in.
 
-Precedence: command-line flag > `AIGC_*` variable > project `.aigc.toml` > user `config.toml` > default.
+Precedence: command-line flag > `AIGC_*` variable > project `.aigc.toml` > user `config.toml` >
+OPENAI_BASE_URL (for `base_url` only) > default.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from typing import Any, NoReturn, get_args, get_type_hints
 from aigc_cli.errors import ConfigError
 
 PROJECT_FILE = ".aigc.toml"
+SERVER_VARIABLE = "OPENAI_BASE_URL"
 Value = str | int | float | bool | None
 
 
@@ -62,6 +64,26 @@ class Settings:
     )
     max_tokens: int | None = _setting(
         None, "longest reply in tokens; unset: what the window leaves", limits=(1, 2**31 - 1)
+    )
+    base_url: str | None = _setting(
+        None,
+        "address of an OpenAI-compatible server that runs the model, such as http://localhost:8080/v1; "
+        "unset or empty: this machine does",
+        project=False,
+    )
+    api_key_command: str | None = _setting(
+        None,
+        "command that prints the server's API key; unset: the key is in OPENAI_API_KEY",
+        project=False,
+    )
+    connect_timeout: float = _setting(
+        10.0, "longest wait for a connection to the server, in seconds", limits=(0.1, 3600)
+    )
+    first_token_timeout: float = _setting(
+        600.0, "longest wait for the first token of the server's reply, in seconds", limits=(0.1, 86_400)
+    )
+    idle_timeout: float = _setting(
+        120.0, "longest silence in the middle of the server's reply, in seconds", limits=(0.1, 86_400)
     )
     system: str | None = _setting(None, "system prompt; unset: the built-in one, empty: none")
     color: str = _setting("auto", "colour on stdout", choices=("auto", "always", "never"))
@@ -142,6 +164,11 @@ def parse_value(name: str, value: object, origin: str) -> Value:
     choices: tuple[str, ...] = known[name].metadata["choices"]
     if choices and parsed not in choices:
         raise ConfigError(f"{origin}: {name} is {value!r}", f"it takes: {', '.join(choices)}")
+    if name == "base_url" and "@" in str(parsed or ""):  # told without the value: it would hold a password
+        raise ConfigError(
+            f"{origin}: base_url holds a user name or password",
+            "OPENAI_API_KEY or api_key_command gives the key",
+        )
     limits: Limits | None = known[name].metadata["limits"]
     # written so that NaN fails it too
     if limits and isinstance(parsed, int | float) and not limits[0] <= parsed <= limits[1]:
@@ -223,9 +250,10 @@ def load_settings(
     env: Mapping[str, str], cwd: Path, directories: Directories, flags: Mapping[str, Value]
 ) -> ResolvedSettings:
     """Merge all origins by precedence; a flag that is None was not given."""
-    layers: list[tuple[str, dict[str, Value]]] = [
-        (str(directories.config_file), read_settings_file(directories.config_file))
-    ]
+    layers: list[tuple[str, dict[str, Value]]] = []
+    if url := env.get(SERVER_VARIABLE):  # other programs' variable: what was written for aigc comes before it
+        layers.append((SERVER_VARIABLE, {"base_url": parse_value("base_url", url, SERVER_VARIABLE)}))
+    layers.append((str(directories.config_file), read_settings_file(directories.config_file)))
     if project := find_project_file(cwd):
         layers.append((str(project), _project_settings(project, cwd)))
     names = [f.name for f in fields(Settings)]

@@ -16,7 +16,9 @@ The tree, with the exit code of each branch:
     ├── FileError              1  a file can't be read or must not be written
     ├── SessionError           1  kept conversations can't be read or written, or there is none of that name
     ├── EngineError            1  the engine failed while it worked
-    │   └── UnsupportedFeature 1  this engine or model lacks what was asked for
+    │   ├── UnsupportedFeature 1  this engine or model lacks what was asked for
+    │   ├── ServerUnreachable  1  no server answers there, or it hung up before it said anything
+    │   └── ServerGone         1  the server went away in the middle of its answer
     └── Interrupted          130  Ctrl-C
 """
 
@@ -147,6 +149,14 @@ class EngineError(AigcError):
 
 class UnsupportedFeature(EngineError):
     """This engine or model lacks what was asked for; the message names it."""
+
+
+class ServerUnreachable(EngineError):
+    """No server answers there, or it hung up before it said anything: the request can be sent again."""
+
+
+class ServerGone(EngineError):
+    """The server went away, or fell silent, in the middle of its answer."""
 
 
 class Interrupted(AigcError):

@@ -74,4 +74,9 @@ def sampling_from(settings: Settings, recommended: Sampling, stop: Sequence[str]
     """
     names = {f.name for f in fields(Sampling)} & {f.name for f in fields(Settings)}
     chosen = {name: value for name in names if (value := getattr(settings, name)) is not None}
-    return replace(recommended, **chosen, stop=(*recommended.stop, *map(well_formed, stop)))
+    return replace(
+        recommended,
+        **chosen,
+        stop=(*recommended.stop, *map(well_formed, stop)),
+        unset=recommended.unset - chosen.keys(),
+    )

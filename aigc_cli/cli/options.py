@@ -18,7 +18,7 @@ from aigc_cli.config import Settings, Value
 
 Flags = dict[str, Value]
 
-ENGINE = ("model", "context", "threads", "gpu_layers")
+ENGINE = ("model", "context", "threads", "gpu_layers", "base_url")
 SAMPLING = (
     "temperature",
     "top_k",
@@ -32,7 +32,7 @@ SAMPLING = (
 VIEW = ("color", "stats")
 
 _SHORT_NAMES = {"model": "-m", "system": "-s"}
-_METAVARS = {"model": "NAME", "system": "TEXT"}
+_METAVARS = {"model": "NAME", "system": "TEXT", "base_url": "URL"}
 _METAVAR_OF_TYPE = {int: "N", float: "X", str: "TEXT"}
 
 Files = Annotated[

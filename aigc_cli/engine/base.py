@@ -38,6 +38,8 @@ class Sampling:
         stop: strings that end the reply; they are not part of it.
         frequency_penalty: taken off a token's logit for each time it occurs among the last `repeat_last_n`.
         presence_penalty: taken off the logit of each token that occurs there at all.
+        unset: names of the values above that nobody chose and that a server has its own for: they are not
+            sent to it. An engine in this process has all its values from the model, and none of these.
     """
 
     repeat_penalty: float = 1.0
@@ -52,6 +54,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
+    unset: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Refuse values that llama.cpp would crash on or silently misread."""

@@ -1,0 +1,22 @@
+"""Which engine a command gets: a server that the person named, or llama.cpp on this machine."""
+
+from aigc_cli.cli.context import AppContext
+from aigc_cli.config import Settings
+from aigc_cli.engine.base import Engine
+
+
+def open_engine(app: AppContext, settings: Settings) -> Engine:
+    """Open the engine that the settings mean.
+
+    Raises:
+        ConfigError: the address or the key of the server can't be used.
+        ModelError: there is no such model here, it can't be had, or it can't be loaded.
+        Interrupted: Ctrl-C while it was pulled.
+    """
+    if settings.base_url:
+        from aigc_cli.cli.remote_engine import open_remote_engine  # sockets: only a server needs them
+
+        return open_remote_engine(app, settings)
+    from aigc_cli.cli.local_engine import open_local_engine  # the catalogue and llama.cpp
+
+    return open_local_engine(app, settings)

@@ -78,5 +78,5 @@ def sampling_from(settings: Settings, recommended: Sampling, stop: Sequence[str]
         recommended,
         **chosen,
         stop=(*recommended.stop, *map(well_formed, stop)),
-        unset=recommended.unset - chosen.keys(),
+        unset=tuple(name for name in recommended.unset if name not in chosen),
     )

@@ -54,7 +54,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
-    unset: frozenset[str] = frozenset()
+    unset: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that llama.cpp would crash on or silently misread."""

@@ -96,7 +96,7 @@ _SERVERS_OWN = Sampling(
     top_p=1.0,
     top_k=0,
     min_p=0.0,
-    unset=frozenset((*_LLAMA_NAMES, "max_tokens")) - {"seed"},
+    unset=tuple(name for name in _LLAMA_NAMES if name != "seed"),
 )
 
 AIGC = Dialect(

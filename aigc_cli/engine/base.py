@@ -6,7 +6,7 @@ this package knows a token id.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from aigc_cli.errors import UsageError
 from aigc_cli.events import Event
@@ -218,4 +218,38 @@ class Tokenizer(Protocol):
 
     def piece(self, token: int) -> bytes:
         """The bytes of one token: not always whole characters."""
+        ...
+
+
+@runtime_checkable
+class ModelText(Protocol):
+    """What an engine with the model at hand can tell of its vocabulary and its chat template.
+
+    Any thread may call it while the engine is open.
+    """
+
+    @property
+    def n_vocab(self) -> int:
+        """How many tokens there are; their ids start at 0."""
+        ...
+
+    @property
+    def chat_template(self) -> str | None:
+        """Jinja source of the model's chat template, if it has one."""
+        ...
+
+    def tokenize(self, text: str, *, special: bool, add_bos: bool = False) -> list[int]:
+        """Token ids of a text; with `special`, control tokens that it spells count as such."""
+        ...
+
+    def spelling(self, token: int) -> bytes:
+        """The bytes of one token, control tokens included: not always whole characters."""
+        ...
+
+    def chat_text(self, chat: Chat) -> str:
+        """A conversation as the chat template writes it, up to where the reply goes on.
+
+        Raises:
+            UnsupportedFeature: the model has no chat template.
+        """
         ...

@@ -175,9 +175,7 @@ class LlamaEngine:
     def _prompt_tokens(self, request: Request) -> list[int]:
         match request.prompt:
             case Chat() as chat:
-                if self._template is None:
-                    self._template = ChatTemplate(self._model, self._replies)
-                return self._template.tokens(chat)
+                return self._chat_template().tokens(chat)
             case Text(text):
                 return self._model.tokenize(text, special=True, add_bos=self._model.adds_bos)
             case Infill() as infill:
@@ -185,6 +183,33 @@ class LlamaEngine:
                 return infill_tokens(self._model, infill, self.info.n_ctx, n_reply)
             case _:
                 assert_never(request.prompt)
+
+    def _chat_template(self) -> ChatTemplate:
+        if self._template is None:
+            self._template = ChatTemplate(self._model, self._replies)
+        return self._template
+
+    @property
+    def n_vocab(self) -> int:
+        """How many tokens the model knows."""
+        return self._model.n_vocab
+
+    @property
+    def chat_template(self) -> str | None:
+        """The model's own Jinja template."""
+        return self._model.chat_template
+
+    def tokenize(self, text: str, *, special: bool, add_bos: bool = False) -> list[int]:
+        """Token ids of a text; see `ModelText`."""
+        return self._model.tokenize(text, special=special, add_bos=add_bos)
+
+    def spelling(self, token: int) -> bytes:
+        """The bytes of one token; see `ModelText`."""
+        return self._model.spelling(token)
+
+    def chat_text(self, chat: Chat) -> str:
+        """A conversation as the model's template writes it; see `ModelText`."""
+        return self._chat_template().render(chat.messages) + chat.reply_prefix
 
     def cancel(self) -> None:
         """End the request at work; harmless when there is none."""

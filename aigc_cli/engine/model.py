@@ -108,7 +108,11 @@ class Model:
 
     def text_of(self, token: int) -> str:
         """The text of any token, control tokens included, e.g. '<|im_end|>'."""
-        return self._read_piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+        return self.spelling(token).decode("utf-8", "replace") if token >= 0 else ""
+
+    def spelling(self, token: int) -> bytes:
+        """The bytes of any token, control tokens included."""
+        return self._read_piece(token, special=True)
 
     def _read_piece(self, token: int, *, special: bool) -> bytes:
         size = PIECE_BYTES

@@ -169,3 +169,14 @@ def _start(status: int, content_type: bytes, headers: dict[str, str]) -> Message
         "status": status,
         "headers": [(b"content-type", content_type), *encoded],
     }
+
+
+class JsonAnswer:
+    """An ASGI application that sends one JSON value."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send_json(send, 200, self._value)

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,10 +15,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aigc_cli import __version__
-from aigc_cli.engine.base import Engine, Sampling
+from aigc_cli.engine.base import Engine, ModelText, Sampling
 from aigc_cli.errors import AigcError
-from aigc_cli.serve.answering import Answering, send_json, send_refusal, to_json
-from aigc_cli.serve.decoding import Call, any_call, chat_call, infill_call, text_call
+from aigc_cli.serve.answering import Answering, JsonAnswer, send_refusal, to_json
+from aigc_cli.serve.decoding import Call, chat_call, infill_call, text_call
 from aigc_cli.serve.fields import parse_object
 from aigc_cli.serve.guard import Guard, Rules, read_body
 from aigc_cli.serve.refusals import Refused, refusal_of
@@ -30,8 +30,11 @@ from aigc_cli.serve.replies import (
     InfillDialect,
     TextDialect,
 )
+from aigc_cli.serve.sampling import NUMBERS
+from aigc_cli.serve.tokens import token_routes
 from aigc_cli.serve.turns import MOST_WAITING, Turns
 
+SHOWN = (*NUMBERS, "top_k", "repeat_last_n")
 Decode = Callable[[dict[str, Any], Sampling], Call]
 
 
@@ -74,39 +77,47 @@ class Service:
             self._post("/v1/completions", self._text),
             self._post("/infill", self._infill),
             self._post("/v1/chat/completions/input_tokens", self._input_tokens),
-            self._post("/aigc/count", self._count),
+            *token_routes(self.engine, self.options.rules.most_bytes),
         ]
 
     def _post(self, path: str, endpoint: Callable[[HttpRequest], Awaitable[ASGIApp]]) -> Route:
         return Route(path, endpoint, methods=["POST"])
 
     async def _health(self, _request: HttpRequest) -> ASGIApp:
-        return _Json({"status": "ok"})
+        return JsonAnswer({"status": "ok"})
 
     async def _props(self, _request: HttpRequest) -> ASGIApp:
         info = self.engine.info
-        sampling = asdict(info.sampling)
-        params = sampling | {"max_tokens": sampling["max_tokens"] or -1, "seed": -1}
-        return _Json(
+        sampling = {name: getattr(info.sampling, name) for name in SHOWN}
+        params = sampling | {"stop": list(info.sampling.stop), "max_tokens": info.sampling.max_tokens or -1}
+        return JsonAnswer(
             {
-                "default_generation_settings": {"n_ctx": info.n_ctx, "params": params},
+                "default_generation_settings": {"n_ctx": info.n_ctx, "params": params | {"seed": -1}},
                 "total_slots": 1,
                 "model_alias": info.model,
                 "model_path": info.model,
+                "chat_template": self._chat_template(),
                 "modalities": {"vision": False, "audio": False},
                 "build_info": FINGERPRINT,
                 "is_sleeping": False,
-                "x_aigc": {"version": __version__, "info": asdict(info)},
+                "x_aigc": {
+                    "version": __version__,
+                    "has_chat_template": info.has_chat_template,
+                    "has_infill": info.has_infill,
+                },
             }
         )
 
+    def _chat_template(self) -> str:
+        return (self.engine.chat_template or "") if isinstance(self.engine, ModelText) else ""
+
     async def _models(self, _request: HttpRequest) -> ASGIApp:
-        return _Json({"object": "list", "data": [self._model_object()]})
+        return JsonAnswer({"object": "list", "data": [self._model_object()]})
 
     async def _model(self, request: HttpRequest) -> ASGIApp:
         if request.path_params["name"] != self.engine.info.model:
             raise _not_found(f"this server has the model {self.engine.info.model} only")
-        return _Json(self._model_object())
+        return JsonAnswer(self._model_object())
 
     def _model_object(self) -> dict[str, Any]:
         info = self.engine.info
@@ -132,10 +143,7 @@ class Service:
 
     async def _input_tokens(self, request: HttpRequest) -> ASGIApp:
         call = await self._decode(request, chat_call)
-        return _Json({"input_tokens": await self._length(call), "object": "response.input_tokens"})
-
-    async def _count(self, request: HttpRequest) -> ASGIApp:
-        return _Json({"n_tokens": await self._length(await self._decode(request, any_call))})
+        return JsonAnswer({"input_tokens": await self._length(call), "object": "response.input_tokens"})
 
     async def _length(self, call: Call) -> int:
         return await asyncio.to_thread(self.engine.count, call.request)
@@ -150,16 +158,6 @@ class Service:
     def _answering(self, request: HttpRequest, call: Call, dialect: Dialect) -> ASGIApp:
         connection = f"{request.client.host}:{request.client.port}" if request.client else ""
         return Answering(self.turns, call, dialect, call.client or connection, self.options.clock)
-
-
-class _Json:
-    """An ASGI application that sends one JSON value."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_json(send, 200, self._value)
 
 
 class Refusals:

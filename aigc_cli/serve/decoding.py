@@ -78,13 +78,6 @@ def infill_call(body: dict[str, Any], defaults: Sampling) -> Call:
     )
 
 
-def any_call(body: dict[str, Any], defaults: Sampling) -> Call:
-    """Decode a body that any of the three routes takes; raises as `chat_call`."""
-    if "messages" in body:
-        return chat_call(body, defaults)
-    return infill_call(body, defaults) if "input_prefix" in body else text_call(body, defaults)
-
-
 def _call(
     fields: Fields,
     defaults: Sampling,
@@ -101,7 +94,10 @@ def _call(
         top_logprobs=decode_logprobs(fields),
         private=fields.nested("x_aigc").flag("private") or False,
     )
-    return Call(request, _wishes(fields), fields.text("user") or "")
+    wishes = _wishes(fields)
+    if request.candidates > 1 and (wishes.least_indent or wishes.most_predict_ms):
+        raise BadField("n", "n is for replies that are not cut by n_indent or t_max_predict_ms")
+    return Call(request, wishes, fields.text("user") or "")
 
 
 def _wishes(fields: Fields) -> Wishes:

@@ -59,25 +59,27 @@ class Shortening:
                 tokens=self._held.tokens + delta.tokens,
             )
             self._held = None
-        first, *lines = delta.text.split("\n")
-        kept = first
-        for index, line in enumerate(lines):
-            words = line.lstrip(" \t")
-            if words and len(line) - len(words) < self._wishes.least_indent:
-                self.is_enough = True
-                break
-            if not words and not any(later.strip(" \t") for later in lines[index + 1 :]):
-                break  # only white space is left
-            kept += "\n" + line
-        rest = delta.text[len(kept) :]
-        if self.is_enough or not rest:
-            if kept:
-                yield replace(delta, text=kept)
-            return
+        kept, rest = self._cut(delta.text)
         if kept:
             yield replace(delta, text=kept)
             delta = replace(delta, n_tokens=0, tokens=())
-        self._held = replace(delta, text=rest)
+        if rest and not self.is_enough:
+            self._held = replace(delta, text=rest)
+
+    def _cut(self, text: str) -> tuple[str, str]:
+        """What belongs for certain, and what does not or is not known to: line breaks and white space."""
+        first, *lines = text.split("\n")
+        certain = position = len(first)
+        for line in lines:
+            position += 1 + len(line)
+            words = line.lstrip(" \t")
+            if not words:
+                continue
+            if len(line) - len(words) < self._wishes.least_indent:
+                self.is_enough = True
+                break
+            certain = position
+        return text[:certain], text[certain:]
 
     def _done(self, done: Done) -> Iterator[Event]:
         if self._held is not None and not self.is_enough:

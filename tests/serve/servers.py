@@ -11,7 +11,8 @@ from typing import Any
 import httpx2
 from openai import OpenAI
 
-from aigc_cli.engine.base import Engine
+from aigc_cli.engine.base import Engine, Request
+from aigc_cli.events import Event
 from aigc_cli.serve.app import ServeOptions, Service, serve_app
 from aigc_cli.serve.guard import Rules
 from aigc_cli.serve.listening import HttpServer, bind
@@ -27,13 +28,15 @@ class Running:
     port: int
     server: HttpServer
     bugs: list[BaseException] = field(default_factory=list)
+    clients: list[OpenAI] = field(default_factory=list)
 
     def client(self, **options: Any) -> httpx2.Client:
         return httpx2.Client(base_url=self.url, timeout=30, trust_env=False, **options)
 
     def openai(self, **options: Any) -> OpenAI:
         given: dict[str, Any] = {"api_key": "none", "max_retries": 0, "timeout": 30} | options
-        return OpenAI(base_url=f"{self.url}/v1", **given)
+        self.clients.append(OpenAI(base_url=f"{self.url}/v1", **given))
+        return self.clients[-1]
 
     def post(self, path: str, body: Any, **options: Any) -> httpx2.Response:
         with self.client() as client:
@@ -65,8 +68,33 @@ def serving(engine: Engine, rules: Rules | None = None, **options: Any) -> Itera
     try:
         yield running
     finally:
+        for client in running.clients:
+            client.close()
         running.server.stop()
         running.server.stop()
         thread.join(START_TIMEOUT_S)
     assert not thread.is_alive()
     assert bugs == []
+
+
+class Recorded:
+    """An engine that remembers what it said."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.info = engine.info
+        self.events: list[Event] = []
+
+    def stream(self, request: Request) -> Iterator[Event]:
+        for event in self._engine.stream(request):
+            self.events.append(event)
+            yield event
+
+    def count(self, request: Request) -> int:
+        return self._engine.count(request)
+
+    def cancel(self) -> None:
+        self._engine.cancel()
+
+    def close(self) -> None:
+        self._engine.close()

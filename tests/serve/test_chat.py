@@ -1,6 +1,5 @@
 """/v1/chat/completions, asked by OpenAI's own client."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,23 +8,12 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from aigc_cli.engine.base import Chat, JsonSchema, Message
 from tests.scripted_engine import ScriptedEngine
-from tests.serve.servers import Running, serving
+from tests.serve.servers import Running
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionFunctionToolParam
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
-
-
-@pytest.fixture
-def engine() -> ScriptedEngine:
-    return ScriptedEngine(["one two three", "four five"])
-
-
-@pytest.fixture
-def server(engine: ScriptedEngine) -> Iterator[Running]:
-    with serving(engine) as running:
-        yield running
 
 
 def test_an_answer_at_once(server: Running, engine: ScriptedEngine) -> None:

@@ -1,0 +1,36 @@
+"""Engines to serve: a scripted one, and llama.cpp with a tiny random model."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from tests.scripted_engine import ScriptedEngine
+from tests.serve.servers import Running, serving
+from tests.tiny_model import N_CTX, write_tiny_model
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine(["one two three", "four five"])
+
+
+@pytest.fixture
+def server(engine: ScriptedEngine) -> Iterator[Running]:
+    with serving(engine) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny.gguf")
+
+
+@pytest.fixture
+def tiny(tiny_file: Path) -> Iterator[LlamaEngine]:
+    options = EngineOptions(tiny_file, "tiny", N_CTX, n_threads=1, guard_loops=False)
+    with closing(LlamaEngine(options, time.perf_counter)) as engine:
+        yield engine

@@ -99,6 +99,12 @@ class Settings:
     )
     run_seconds: int = _setting(30, "longest run of /run, in seconds", limits=(1, 86_400), project=False)
     history: bool = _setting(True, "keep conversations, and what is typed in the chat, for the next time")
+    kv_cache_gb: float = _setting(
+        2.0,
+        "disk space for what the model has read, so that it need not be read again, in GB; 0 keeps none",
+        limits=(0, 10_000),
+        project=False,
+    )
     loop_guard: bool = _setting(True, "stop a reply that repeats itself")
 
 
@@ -139,6 +145,11 @@ class Directories:
     def models(self) -> Path:
         """Model files and their index."""
         return self.data / "models"
+
+    @property
+    def kv(self) -> Path:
+        """Saved KV prefixes."""
+        return self.cache / "kv"
 
     @property
     def config_file(self) -> Path:

@@ -152,7 +152,7 @@ def _request(
     inputs: Inputs, settings: Settings, sampling: Sampling, constraint: Constraint | None
 ) -> Request:
     messages = (*system_message(settings.system), Message("user", inputs.message))
-    return Request(Chat(messages), sampling, constraint)
+    return Request(Chat(messages), sampling, constraint, private=not settings.history)
 
 
 def _print_code(app: AppContext, settings: Settings, reply: Reply, *, raw: bool) -> None:

@@ -1,6 +1,7 @@
 """`aigc gen`: one file from a description."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +71,7 @@ def gen(
     with closing(app.open_engine(settings)) as engine:
         refuse_oversize(len(inputs.message), engine.info.n_ctx)
         sampling = sampling_from(settings, engine.info.sampling, stop or ())
-        request = file_request(task, settings.system, sampling)
+        request = replace(file_request(task, settings.system, sampling), private=not settings.history)
         reply = run_reply(app, engine, request, _views(app, settings, task, to_stdout=target is None))
     code = code_of_reply(task, reply.text)
     if settings.stats:

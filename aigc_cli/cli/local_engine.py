@@ -26,4 +26,4 @@ def open_local_engine(app: AppContext, settings: Settings) -> Engine:
     if isinstance(model, ModelSpec):
         model = pull_with_progress(app, model.name)
     with loading_line(app, model.name):
-        return open_engine(settings, model, found, machine, app.clock)
+        return open_engine(settings, model, found, machine, app.clock, kv_directory=app.directories.kv)

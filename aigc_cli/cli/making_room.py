@@ -109,7 +109,8 @@ def _summary(talk: "Talk", n_turns: int) -> tuple[Reply, int]:
         n_ctx=n_ctx,
         reserve=longest,
     )
-    request = Request(Chat(plan.messages), replace(talk.sampling(), max_tokens=longest))
+    sampling = replace(talk.sampling(), max_tokens=longest)
+    request = Request(Chat(plan.messages), sampling, private=not talk.settings.history)
     view = open_view(talk.app.stderr, talk.app.env, talk.settings)
     reply = run_reply(talk.app, talk.engine, request, (prefill_progress(talk.app), view))
     if not talk.app.stderr.isatty():

@@ -158,7 +158,8 @@ class Talk:
         try:
             plan = plan_for(self, question)
             self.keep()
-            request = Request(Chat(plan.messages), sampling or self.sampling(), constraint)
+            private = not self.settings.history
+            request = Request(Chat(plan.messages), sampling or self.sampling(), constraint, private=private)
             reply = run_reply(self.app, self.engine, request, (*views, growth))
             self.tally.add(reply.done)
             if reply.text:

@@ -1,7 +1,8 @@
 """Messages to tokens: the model's own template, the exact tokens of its replies, no forged control tokens."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Protocol
 
 from aigc_cli.engine.base import Chat, Message
@@ -47,24 +48,36 @@ class ReplyMemory:
     matches: every later turn would be evaluated again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, look_up: Callable[[str], tuple[int, ...] | None] = lambda _text: None) -> None:
+        """An empty memory; `look_up` is asked for what it does not hold."""
+        self._look_up = look_up
         self._tokens: OrderedDict[str, tuple[int, ...]] = OrderedDict()
 
-    def remember(self, text: str, tokens: Sequence[int], pieces: Sequence[bytes]) -> None:
-        """Keep the tokens of a reply, as far as they spell its text: a stop string cuts the last few off."""
+    def remember(self, text: str, tokens: Sequence[int], pieces: Sequence[bytes]) -> tuple[int, ...]:
+        """Keep the tokens of a reply, as far as they spell its text: a stop string cuts the last few off.
+
+        Returns the tokens that are kept.
+        """
         if not text:
-            return
+            return ()
         for count in range(len(pieces), max(0, len(pieces) - LONGEST_STOP), -1):
             if b"".join(pieces[:count]).decode("utf-8", "replace") == text:
-                self._tokens[text] = tuple(tokens[:count])
-                self._tokens.move_to_end(text)
-                break
-        if len(self._tokens) > REPLIES_REMEMBERED:
-            self._tokens.popitem(last=False)
+                return self._keep(text, tuple(tokens[:count]))
+        return ()
 
     def recall(self, text: str) -> tuple[int, ...] | None:
         """The tokens of this reply, if it was remembered."""
-        return self._tokens.get(text)
+        known = self._tokens.get(text)
+        if known is None and (found := self._look_up(text)):
+            known = self._keep(text, found)
+        return known
+
+    def _keep(self, text: str, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        self._tokens[text] = tokens
+        self._tokens.move_to_end(text)
+        if len(self._tokens) > REPLIES_REMEMBERED:
+            self._tokens.popitem(last=False)
+        return tokens
 
 
 class ChatTemplate:
@@ -119,6 +132,12 @@ class ChatTemplate:
             tokens += known or self._vocabulary.tokenize(message.content, special=False)
             run = ""
         return tokens + self._vocabulary.tokenize(run + chat.reply_prefix, special=True)
+
+    def beginning(self, chat: Chat) -> list[int]:
+        """The tokens that every conversation with these system messages starts with."""
+        system = tuple(takewhile(lambda message: message.role == "system", chat.messages))
+        two = [self.tokens(Chat((*system, Message("user", text)))) for text in ("a", "1")]
+        return [token for token, other in takewhile(lambda pair: pair[0] == pair[1], zip(*two, strict=False))]
 
     def _segments(self, messages: tuple[Message, ...]) -> list[tuple[str, Message | None]]:
         """The rendered text, cut at the messages: (template's text, the message after it or None at the end).

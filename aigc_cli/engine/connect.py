@@ -68,8 +68,10 @@ def open_engine(
     found: Sequence[Device],
     machine: Machine,
     clock: Callable[[], float],
+    *,
+    kv_directory: "Path | None" = None,
 ) -> Engine:
-    """Load a model into this process.
+    """Load a model into this process; KV prefixes are saved in `kv_directory`, if there is one.
 
     Raises:
         ModelError: the file is damaged, or the memory does not hold it.
@@ -86,5 +88,8 @@ def open_engine(
         n_gpu_layers=placement.n_gpu_layers,
         guard_loops=settings.loop_guard,
         sampling=recommended_sampling(model.spec),
+        sha256=model.sha256,
+        kv_directory=kv_directory,
+        kv_limit_bytes=int(settings.kv_cache_gb * 1e9),
     )
     return LlamaEngine(options, clock)

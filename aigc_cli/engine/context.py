@@ -116,8 +116,10 @@ class Context:
         """Whether `abort` is in force."""
         return self._abort[0] != b"\x00"
 
-    def open(self, tokens: Sequence[int]) -> TokenSequence:
+    def open(self, tokens: Sequence[int], *, private: bool = False) -> TokenSequence:
         """A sequence to evaluate these tokens in: the one that holds most of their start, or a fork of it.
+
+        It holds nothing else afterwards. One that is `private` is never offered to `on_evict`.
 
         Raises:
             ContextOverflow: there are more tokens than the limit; nothing changed.
@@ -125,15 +127,27 @@ class Context:
         """
         if len(tokens) > self.n_ctx_limit:
             raise ContextOverflow(len(tokens), self.n_ctx_limit)
+        shared, nearest = self._nearest(tokens)
+        if nearest is None:
+            sequence = self._take()
+        elif self._is_worth_keeping(nearest, shared):
+            sequence = self.fork(nearest, shared)
+        else:
+            sequence = self._use(nearest)
+        sequence.reuse_prefix(tokens)
+        sequence.private = private
+        return sequence
+
+    def n_shared(self, tokens: Sequence[int]) -> int:
+        """How many of these tokens `open` would find held."""
+        return self._nearest(tokens)[0]
+
+    def _nearest(self, tokens: Sequence[int]) -> tuple[int, TokenSequence | None]:
         shared, nearest = 0, None
         for sequence in self.sequences:
             if not sequence.at_work and (n := self._usable(sequence, tokens)) >= max(shared, 1):
                 shared, nearest = n, sequence
-        if nearest is None:
-            return self._take()
-        if self._is_worth_keeping(nearest, shared):
-            return self.fork(nearest, shared)
-        return self._use(nearest)
+        return shared, nearest
 
     def _usable(self, sequence: TokenSequence, tokens: Sequence[int]) -> int:
         shared = sequence.shares(tokens)
@@ -162,6 +176,7 @@ class Context:
         lib.llama_memory_seq_cp(self._memory, source.number, copy.number, 0, n_tokens)
         copy.held = source.held[:n_tokens]
         copy.n_prompt = min(source.n_prompt, n_tokens)
+        copy.private = source.private
         self._require_window(copy)
         return copy
 
@@ -183,7 +198,7 @@ class Context:
         return sequence
 
     def _evict(self, sequence: TokenSequence) -> None:
-        if sequence.held:
+        if sequence.held and not sequence.private:
             self._on_evict(sequence)
         self.truncate(sequence, 0)
 
@@ -246,6 +261,39 @@ class Context:
         state = (ctypes.c_uint8 * lib.llama_state_get_size(self._context))()
         lib.llama_state_get_data(self._context, state, len(state))
         return state
+
+    def state_of(self, sequence: TokenSequence) -> bytearray | None:
+        """What llama.cpp keeps of a sequence; None when there is no memory for a copy."""
+        try:
+            state = bytearray(lib.llama_state_seq_get_size(self._context, sequence.number))
+        except MemoryError:
+            return None
+        native = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        written = lib.llama_state_seq_get_data(self._context, native, len(state), sequence.number)
+        return state if written == len(state) else None
+
+    def restore(self, tokens: Sequence[int], state: bytearray) -> TokenSequence | None:
+        """A sequence that holds these tokens by a state that `state_of` gave; None when llama.cpp refuses it.
+
+        A state of another model or of other parameters can crash llama.cpp: the caller answers for it.
+        """
+        self.reserve(len(tokens))
+        sequence = self._take()
+        native = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        while (
+            is_refused := lib.llama_state_seq_set_data(self._context, native, len(state), sequence.number)
+            != len(state)
+        ) and self._make_room():
+            pass
+        sequence.release()
+        if is_refused or lib.llama_memory_seq_pos_max(self._memory, sequence.number) != len(tokens) - 1:
+            self.truncate(sequence, 0)
+            return None
+        sequence.held = list(tokens)
+        sequence.n_prompt = sequence.n_reused = 0  # what it holds is on disk: nothing is lost by cutting it
+        sequence.private = sequence.is_branch = False
+        self._require_window(sequence)
+        return sequence
 
     def evaluate_rows(self, rows: Sequence[tuple[TokenSequence, int]]) -> None:
         """Append one token to each of several sequences in one batch; the logits of pair i are row i.

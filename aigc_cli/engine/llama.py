@@ -1,9 +1,9 @@
 """The local engine: a model and a context window behind the Engine protocol."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -12,13 +12,22 @@ from typing import assert_never
 from aigc_cli.engine.base import Chat, EngineInfo, Infill, JsonSchema, Request, Sampling, Text
 from aigc_cli.engine.chat_template import ChatTemplate, ReplyMemory
 from aigc_cli.engine.constrain import JSON_CLOSERS, to_gbnf
-from aigc_cli.engine.context import Context, ContextOptions
+from aigc_cli.engine.context import FLASH_ATTENTION_AUTO, Context, ContextOptions
 from aigc_cli.engine.decode import Decoding
 from aigc_cli.engine.infill import infill_tokens
+from aigc_cli.engine.kv_store import KvStore
 from aigc_cli.engine.logprobs import LogprobReader
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.reply import Limits, Reply
 from aigc_cli.engine.sampler import ConstrainedSampler, Sampler, for_candidate
+from aigc_cli.engine.saved_prefixes import (
+    LONG_PREFILL,
+    CacheReport,
+    HeldSequence,
+    SavedPrefixes,
+    identity,
+)
+from aigc_cli.engine.sequence import TokenSequence
 from aigc_cli.errors import EngineError
 from aigc_cli.events import Event
 
@@ -35,6 +44,9 @@ class EngineOptions:
         n_gpu_layers: transformer blocks on the GPU; -1 is all.
         repack_weights: rearrange weights for this CPU: decode gains 10-25 %, load and prefill lose more.
         sampling: what the model's publisher recommends.
+        sha256: hash of the model file, when it is known.
+        kv_directory: where KV prefixes are saved; None saves none.
+        kv_limit_bytes: how much they may take there.
     """
 
     path: Path
@@ -45,6 +57,9 @@ class EngineOptions:
     repack_weights: bool = False
     guard_loops: bool = True
     sampling: Sampling = field(default_factory=Sampling)
+    sha256: str | None = None
+    kv_directory: Path | None = None
+    kv_limit_bytes: int = 2 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,9 @@ class LlamaEngine:
         """
         self._options = options
         self._clock = clock
-        self._replies = ReplyMemory()
+        self._saved = _open_store(options)
+        self._replies = ReplyMemory(self._saved.reply_tokens if self._saved else lambda _text: None)
+        self._used: list[tuple[TokenSequence, Request]] = []  # by requests since something was last saved
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llama.cpp")
         self._closing = threading.Event()
         loading = self._worker.submit(self._load)
@@ -97,7 +114,8 @@ class LlamaEngine:
             cancelled=self._closing.is_set,
         )
         try:
-            return model, Context(model, ContextOptions(options.n_ctx, options.n_threads))
+            on_evict = self._saved.save if self._saved else lambda _sequence: None
+            return model, Context(model, ContextOptions(options.n_ctx, options.n_threads), on_evict)
         except BaseException:
             model.close()
             raise
@@ -130,19 +148,66 @@ class LlamaEngine:
         except BaseException as caught:  # noqa: BLE001  # raised again in the consumer's thread
             error = caught
         put(_Ended(error))
+        # After the reply, and after the requests that wait already.
+        with suppress(RuntimeError):  # the engine was closed meanwhile: that saves everything
+            self._worker.submit(self._save_used)
 
     def _decode(self, request: Request) -> Iterator[Event]:
         prompt = self._prompt_tokens(request)
         with ExitStack() as stack:
             replies = [self._reply(number, request, stack) for number in range(request.candidates)]
-            sequence = stack.enter_context(self._context.open(prompt))
+            sequence = stack.enter_context(self._open(prompt, request))
             try:
                 decoding = Decoding(sequence, replies, self._context.evaluate_rows, self._clock)
                 yield from decoding.run(prompt)
             finally:
-                for reply in replies:
-                    pieces = [self._model.piece(token) for token in reply.tokens]
-                    self._replies.remember(reply.text, reply.tokens, pieces)
+                self._note(sequence, len(prompt), replies, request)
+
+    def _open(self, prompt: Sequence[int], request: Request) -> TokenSequence:
+        if self._saved and len(prompt) <= self._context.n_ctx_limit:
+            self._saved.restore(self._context, prompt, private=request.private)
+        return self._context.open(prompt, private=request.private)
+
+    def _note(
+        self, sequence: TokenSequence, n_prompt: int, replies: Sequence[Reply], request: Request
+    ) -> None:
+        """Remember the tokens of the replies, and that there is something to save."""
+        sequence.last_used_s = self._clock()
+        saves = self._saved is not None and not request.private
+        for reply in replies:
+            pieces = [self._model.piece(token) for token in reply.tokens]
+            tokens = self._replies.remember(reply.text, reply.tokens, pieces)
+            if self._saved and saves and tokens:
+                self._saved.note_reply(n_prompt, reply.text, tokens)
+        if saves:
+            self._used.append((sequence, request))
+
+    def _save_used(self) -> None:
+        """Save what a crash should not cost: long prefills, and what a cold start begins with."""
+        used, self._used = self._used, []
+        for sequence, request in used:
+            if sequence.at_work or self._saved is None:
+                continue
+            if sequence.n_prompt - sequence.n_reused >= LONG_PREFILL:
+                self._saved.save(sequence)
+            if isinstance(request.prompt, Chat) and self._template:
+                self._saved.save_beginning(self._context, sequence, self._template.beginning(request.prompt))
+
+    def _save_all(self) -> None:
+        self._save_used()
+        for sequence in list(self._context.sequences):
+            if self._saved:
+                self._saved.save(sequence)
+
+    def report(self) -> CacheReport:
+        """What the KV cache holds, and how much of it is on disk; any thread may ask."""
+        held = [
+            HeldSequence(len(sequence.held), sequence.last_used_s, sequence.private)
+            for sequence in reversed(list(self._context.sequences))
+            if sequence.held
+        ]
+        saved = self._saved.size if self._saved else None
+        return CacheReport(self._context.capacity, self._context.n_ctx_limit, tuple(held), saved)
 
     def _reply(self, number: int, request: Request, stack: ExitStack) -> Reply:
         """A candidate's reply; the stack frees what it needs."""
@@ -221,6 +286,22 @@ class LlamaEngine:
             return
         self._closing.set()
         self._context.abort()
+        self._worker.submit(self._save_all)
         self._worker.shutdown(wait=True)
         self._context.close()
         self._model.close()
+
+
+def _open_store(options: EngineOptions) -> SavedPrefixes | None:
+    if options.kv_directory is None or not options.kv_limit_bytes:
+        return None
+    parameters = {
+        "flash_attention": FLASH_ATTENTION_AUTO,
+        "on_gpu": options.n_gpu_layers != 0,
+        "repack_weights": options.repack_weights,
+    }
+    try:
+        name = identity(options.path, options.sha256, parameters)
+    except OSError:  # no such file: loading it says so
+        return None
+    return SavedPrefixes(KvStore(options.kv_directory, name, options.kv_limit_bytes))

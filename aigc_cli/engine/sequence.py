@@ -60,7 +60,11 @@ class TokenSequence:
         self.number = number  # llama.cpp's id of it
         self.held: list[int] = []
         self.n_prompt = 0  # tokens of the last request, before its reply
+        self.n_reused = 0  # how many of those were held before
+        self.private = False  # nothing of it may reach the disk
+        self.is_branch = False  # a candidate that no request has gone on from
         self.at_work = False
+        self.last_used_s = 0.0
 
     @property
     def handle(self) -> Any:
@@ -92,7 +96,9 @@ class TokenSequence:
     def reuse_prefix(self, tokens: Sequence[int]) -> int:
         """Keep what is shared with the start of `tokens`, drop the rest; returns how many are kept."""
         self.n_prompt = len(tokens)
-        return self.truncate(self.shares(tokens))
+        self.is_branch = False
+        self.n_reused = self.truncate(self.shares(tokens))
+        return self.n_reused
 
     def truncate(self, n_tokens: int) -> int:
         """Drop all but the first tokens; returns how many are left: 0 where the state can't be cut there."""
@@ -121,7 +127,13 @@ class TokenSequence:
         Raises:
             EngineError: as many sequences are at work as the context has.
         """
-        return self._context.fork(self, len(self.held))
+        copy = self._context.fork(self, len(self.held))
+        copy.is_branch = True
+        return copy
+
+    def state(self) -> bytearray | None:
+        """What llama.cpp keeps of these tokens, for `Context.restore`; None when memory is short."""
+        return self._context.state_of(self)
 
     def release(self) -> None:
         """End the work on it. Releasing twice is harmless."""

@@ -21,8 +21,23 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_engine(tiny_model: Path) -> Iterator[OpenEngine]:
     engines: list[LlamaEngine] = []
 
-    def open_one(path: Path = tiny_model, *, n_ctx: int = N_CTX, guard_loops: bool = False) -> LlamaEngine:
-        options = EngineOptions(path, path.stem, n_ctx, n_threads=1, guard_loops=guard_loops)
+    def open_one(
+        path: Path = tiny_model,
+        *,
+        n_ctx: int = N_CTX,
+        guard_loops: bool = False,
+        kv_directory: Path | None = None,
+        sha256: str | None = None,
+    ) -> LlamaEngine:
+        options = EngineOptions(
+            path,
+            path.stem,
+            n_ctx,
+            n_threads=1,
+            guard_loops=guard_loops,
+            kv_directory=kv_directory,
+            sha256=sha256,
+        )
         engines.append(LlamaEngine(options, time.perf_counter))
         return engines[-1]
 

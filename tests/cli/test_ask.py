@@ -240,3 +240,16 @@ def test_more_than_any_window_holds_is_not_even_read(aigc: CommandLine) -> None:
     outcome = aigc.run("what", "-f", "huge.txt")
     assert outcome.code == 4
     assert "250,000,000,000" in outcome.err
+
+
+@pytest.mark.parametrize(("setting", "private"), [("history = true", False), ("history = false", True)])
+@pytest.mark.parametrize("words", [["ask", "why?"], ["gen", "a file", "-o", "-"], ["chat"]])
+def test_without_history_nothing_may_be_written_to_disk(
+    aigc: CommandLine, setting: str, words: list[str], *, private: bool
+) -> None:
+    config = aigc.home / "config" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(setting, encoding="utf-8")
+    aigc.replies = ["```\nx\n```"]
+    aigc.run(*words, stdin=b"a question\n")
+    assert [request.private for engine in aigc.engines for request in engine.requests] == [private]

@@ -247,7 +247,7 @@ def test_more_than_any_window_holds_is_not_even_read(aigc: CommandLine) -> None:
 def test_without_history_nothing_may_be_written_to_disk(
     aigc: CommandLine, setting: str, words: list[str], *, private: bool
 ) -> None:
-    config = aigc.home / "config" / "config.toml"
+    config = aigc.home / "aigc" / "config" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text(setting, encoding="utf-8")
     aigc.replies = ["```\nx\n```"]

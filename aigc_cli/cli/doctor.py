@@ -37,20 +37,26 @@ def doctor(
     app = app_context(ctx)
     settings = app.resolve_settings(flags).settings
     library = inspect_library()
-    model, found, problem = None, None, None
+    model, found, server, problem = None, None, None, None
     try:
-        model = _locate(app, settings, library)
+        if settings.base_url:
+            server = _ask_server(app, settings)
+        else:
+            model = _locate(app, settings, library)
         if isinstance(model, StoredModel):
             found = inspect_model(settings, model, library)
     except AigcError as error:
         problem = error
     if as_json:
-        facts = _facts(app, library, model, found) | {"problem": problem.message if problem else None}
+        facts = _facts(app, library, model, found)
+        facts |= {"server": server, "problem": problem.message if problem else None}
         app.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     else:
         summary, *builds = gpu_advice(library)
         gpu = (f"GPU        {summary}", *(f"           {line}" for line in builds))
-        lines = (*_library_lines(library), *gpu, *_model_lines(model, found), *_place_lines(app))
+        origin = app.resolve_settings(flags).origins["base_url"]
+        engine = (*_engine_lines(settings, origin, server), *_model_lines(model, found))
+        lines = (*_library_lines(library), *gpu, *engine, *_place_lines(app))
         app.stdout.write(sanitize("\n".join(lines)) + "\n")
     if problem:
         raise problem
@@ -60,6 +66,27 @@ def doctor(
 def _locate(app: AppContext, settings: Settings, library: "LibraryReport") -> StoredModel | ModelSpec:
     catalog = load_catalog()
     return locate(settings.model, catalog, ModelStore(app.directories.models, catalog), library.machine)
+
+
+def _ask_server(app: AppContext, settings: Settings) -> dict[str, Any]:
+    """What the server of `base_url` is."""
+    from contextlib import closing
+
+    from aigc_cli.cli.remote_engine import open_remote_engine  # sockets: only a server needs them
+
+    with closing(open_remote_engine(app, settings)) as engine:
+        info = engine.info
+        return {"kind": engine.dialect.name, "model": info.model, "context": info.n_ctx}
+
+
+def _engine_lines(settings: Settings, origin: str, server: dict[str, Any] | None) -> Iterator[str]:
+    """Where the model runs."""
+    if not settings.base_url:
+        yield "engine     llama.cpp on this machine"
+        return
+    yield f"engine     the server at {settings.base_url} (base_url from {origin})"
+    if server:
+        yield f"           {server['kind']}, model {server['model']}, a window of {server['context']:,} tokens"
 
 
 def _library_lines(library: "LibraryReport") -> Iterator[str]:

@@ -193,6 +193,11 @@ def switch_model(talk: Talk, argument: str) -> None:
 
 def _refuse_unusable_model(talk: Talk, name: str) -> None:
     """Find a typo or a broken file before the model at work, with all that it has read, is closed."""
+    if talk.settings.base_url:
+        from aigc_cli.cli.server_models import refuse_unknown_model  # sockets: only a server needs them
+
+        refuse_unknown_model(talk.app, talk.settings, name)
+        return
     catalog = load_catalog()
     found = locate(name, catalog, ModelStore(talk.app.directories.models, catalog), this_machine())
     if isinstance(found, StoredModel):
@@ -200,7 +205,11 @@ def _refuse_unusable_model(talk: Talk, name: str) -> None:
 
 
 def model_names(talk: Talk, _argument: str) -> list[str]:
-    """The models that /model can switch to: those on disk, then the known ones."""
+    """The models that /model can switch to: those on disk, then the known ones; or the server's."""
+    if talk.settings.base_url:
+        from aigc_cli.cli.server_models import listed_models  # as above
+
+        return listed_models(talk.engine)
     catalog = load_catalog()
     stored = [model.name for model in ModelStore(talk.app.directories.models, catalog).list()]
     return list(dict.fromkeys([*stored, *(spec.name for spec in catalog if not spec.for_tests)]))
@@ -264,7 +273,8 @@ def show_stats(talk: Talk, _argument: str) -> None:
 def _setting_row(talk: Talk, name: str) -> str:
     value = getattr(talk.settings, name)
     if value is None and name in SAMPLING:
-        value = getattr(talk.sampling(), name)
+        sampling = talk.sampling()
+        value = "the server's own" if name in sampling.unset else getattr(sampling, name)
     words = {"None": "automatic", "True": "on", "False": "off"}
     return f"{name} = {words.get(str(value), value)}"
 

@@ -32,10 +32,12 @@ _OVERFLOW_TEXT = re.compile(
 _WINDOW = re.compile(
     r"(?:context length|context size|context window|model length)(?: is| of)? \(?(\d+)", re.IGNORECASE
 )
-_PROMPT = re.compile(
-    r"(\d+) (?:tokens? )?in the messages|has (\d+) input|resulted in (\d+)|request \((\d+) tokens"
-    r"|requested (\d+)",
-    re.IGNORECASE,
+# the first that matches: some texts name the length of the prompt and that of the whole request
+_PROMPT = (
+    re.compile(r"contains (?:at least )?(\d+) input tokens"),
+    re.compile(r"\((\d+) (?:tokens )?in the messages"),
+    re.compile(r"request \((\d+) tokens\)"),
+    re.compile(r"(?:resulted in|you requested) (\d+) tokens"),
 )
 _MODEL_MISSING = re.compile(
     r"model\b.*\b(?:not found|does not exist|not exist|unknown)|no such model", re.IGNORECASE
@@ -168,10 +170,11 @@ def _overflow(error: Mapping[str, Any], message: str) -> AigcError:
     hint = _hint(error) or "shorten it, attach fewer files, or give the server a larger window"
     n_tokens, n_ctx = error.get("n_prompt_tokens"), error.get("n_ctx")
     if not isinstance(n_tokens, int) or not isinstance(n_ctx, int):
-        window, prompt = _WINDOW.search(message), _PROMPT.search(message)
+        window = _WINDOW.search(message)
+        prompt = next((found for pattern in _PROMPT if (found := pattern.search(message))), None)
         if window is None or prompt is None:
             return UncountedOverflow(_quoted(error), hint)
-        n_ctx, n_tokens = int(window[1]), int(next(group for group in prompt.groups() if group))
+        n_ctx, n_tokens = int(window[1]), int(prompt[1])
     return ContextOverflow(n_tokens, n_ctx, hint)
 
 

@@ -65,6 +65,11 @@ class RemoteEngine(Engine):
         """Which kind of server that is."""
         return self._asked(lambda: self._discovered().dialect)
 
+    @property
+    def listed_models(self) -> tuple[str, ...]:
+        """The models that the server listed when it was first asked; none before that."""
+        return self._server.models if self._server else ()
+
     def model_names(self) -> tuple[str, ...]:
         """The models that the server lists."""
         return self._asked(lambda: model_names(self._client))

@@ -5,6 +5,7 @@ import signal
 import stat
 import traceback
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,7 +62,8 @@ def serve(
     from aigc_cli.serve.listening import bind  # starlette and uvicorn: 0.2 s that --help must not pay
 
     app = app_context(ctx)
-    settings = app.resolve_settings(flags).settings
+    # what is served is the model on this machine, whatever server the other commands ask
+    settings = replace(app.resolve_settings(flags).settings, base_url=None)
     rules = _rules(host, _api_key(app, api_key, api_key_file), allow_host or [], allow_origin or [])
     with bind(host, port) as address, closing(app.open_engine(settings)) as engine:
         return _serve_until_stopped(app, engine, address, rules, max_waiting)

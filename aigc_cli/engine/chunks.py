@@ -90,7 +90,7 @@ class ReplyReader:
     def _read(self, chunk: Chunk) -> Iterator[Event]:
         if "error" in chunk or chunk.get("object") == "error":
             raise self.refused(chunk)
-        if isinstance(ahead := chunk.get("queue"), int):
+        if isinstance(ahead := _mapping(chunk, "x_aigc").get("queue"), int):
             yield Queued(ahead)
         progress = chunk.get("prompt_progress")
         # each of several candidates tells its own progress: one after another's text says nothing more

@@ -90,13 +90,16 @@ class Service:
         info = self.engine.info
         sampling = {name: getattr(info.sampling, name) for name in SHOWN}
         params = sampling | {"stop": list(info.sampling.stop), "max_tokens": info.sampling.max_tokens or -1}
+        text = (
+            {"chat_template": self.engine.chat_template or ""} if isinstance(self.engine, ModelText) else {}
+        )
         return JsonAnswer(
             {
+                **text,
                 "default_generation_settings": {"n_ctx": info.n_ctx, "params": params | {"seed": -1}},
                 "total_slots": 1,
                 "model_alias": info.model,
                 "model_path": info.model,
-                "chat_template": self._chat_template(),
                 "modalities": {"vision": False, "audio": False},
                 "build_info": FINGERPRINT,
                 "is_sleeping": False,
@@ -107,9 +110,6 @@ class Service:
                 },
             }
         )
-
-    def _chat_template(self) -> str:
-        return (self.engine.chat_template or "") if isinstance(self.engine, ModelText) else ""
 
     async def _models(self, _request: HttpRequest) -> ASGIApp:
         return JsonAnswer({"object": "list", "data": [self._model_object()]})

@@ -164,6 +164,9 @@ def _make_private(path: Path) -> None:
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     mode = "ro" if read_only else "rw"
+    if read_only and not os.access(path.parent, os.W_OK):
+        # A WAL file is read through a shared-memory file beside it, which can't be made there; nobody writes.
+        mode += "&immutable=1"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
     )

@@ -83,6 +83,7 @@ class Conversation:
     n_hidden: int = 0
     question: Question | None = None
     _replaced: Turn | None = None
+    _earlier: Question | None = None  # had no reply when the one at work was put
 
     @property
     def system_messages(self) -> tuple[Message, ...]:
@@ -106,7 +107,7 @@ class Conversation:
 
     def ask(self, text: str, mentioned: Iterable[Attachment] = ()) -> Question:
         """Put a question, with the files that it names and the waiting ones."""
-        self._replaced = None
+        self._replaced, self._earlier = None, self.question
         self.question = Question(text, tuple(self.waiting_files), tuple(mentioned))
         return self.question
 
@@ -118,6 +119,7 @@ class Conversation:
         Raises:
             UsageError: nothing was asked yet.
         """
+        self._earlier = self.question
         if self.question is None:
             last = self._pop("there is no question to ask again")
             self._replaced, self.question = last, last.question
@@ -146,6 +148,11 @@ class Conversation:
         if self._replaced is not None:
             self.turns.append(self._replaced)
             self.question = self._replaced = None
+
+    def refuse(self) -> None:
+        """The question at work can't be sent: leave the conversation as it was before it was put."""
+        self.question = self._earlier
+        self.withdraw()
 
     def undo(self) -> Turn:
         """Take back the last turn; files that waited for its question wait again.

@@ -4,6 +4,7 @@ A failure (a full disk, a file of a newer version) is told once, and this conver
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from aigc_cli.chat.database import DamagedDatabase, move_aside
@@ -48,7 +49,21 @@ def open_to_read(app: AppContext, settings: Settings, tell: Tell) -> SessionStor
     path = sessions_file(app)
     if not path.exists():
         return None
-    return open_store(app, tell) if settings.history else SessionStore(path, app.now, read_only=True)
+    return open_as_possible(app, tell) if settings.history else SessionStore(path, app.now, read_only=True)
+
+
+def open_as_possible(app: AppContext, tell: Tell) -> SessionStore:
+    """The sessions, to read and write; on a disk that can't be written to, to read.
+
+    Raises:
+        SessionError: they can't even be read.
+    """
+    try:
+        return open_store(app, tell)
+    except SessionError as failure:
+        with suppress(SessionError):
+            return SessionStore(sessions_file(app), app.now, read_only=True)
+        raise failure from None
 
 
 def _move_aside(damaged: DamagedDatabase, app: AppContext, tell: Tell) -> None:

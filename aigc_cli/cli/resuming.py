@@ -101,6 +101,7 @@ def go_on(talk: Talk, kept: Kept, system: str | None = None) -> None:
         talk.conversation.n_hidden = 0  # another window: choose anew what fits
     if talk.keeping:
         talk.keeping.adopt(kept)
+        talk.tell_notes()
     if system is not None:
         talk.conversation.system = system
     talk.recount()

@@ -150,10 +150,13 @@ def rm(
 
 @contextmanager
 def _store(app: AppContext) -> "Iterator[SessionStore | None]":
-    from aigc_cli.cli.keeping import open_store, sessions_file  # sqlite3: 10 ms that --help must not pay
+    from aigc_cli.cli.keeping import (
+        open_as_possible,
+        sessions_file,
+    )  # sqlite3: 10 ms that --help must not pay
 
     # a list is no reason to make a file
-    store = open_store(app, lambda text: note(app, text)) if sessions_file(app).exists() else None
+    store = open_as_possible(app, lambda text: note(app, text)) if sessions_file(app).exists() else None
     try:
         yield store
     finally:

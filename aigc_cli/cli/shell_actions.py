@@ -79,13 +79,14 @@ def run_shell(talk: Talk, command: str) -> str:
 
 
 def run_code(talk: Talk, argument: str) -> str:
-    """Run the last code block, or the last one in a language, after a yes; then as `run_shell`.
+    """Run a code block after a yes: the last one, the last in a language, or one by its number.
+
+    What becomes of its output is as with `run_shell`.
 
     Raises:
         UsageError: there is no such block, nothing here runs it, or nobody is there to say yes.
     """
-    wanted = _wanted_language(argument)
-    block = _last_block(talk, wanted)
+    block, wanted = _chosen_block(talk, argument)
     language, argv, suffix = _command_for(talk, block, wanted)
     if not talk.interactive:
         raise UsageError("/run needs a person who says yes", "/save FILE writes the code")
@@ -111,9 +112,43 @@ def run_code(talk: Talk, argument: str) -> str:
     return _offer(talk, f"$ {program} main{suffix}  # the code above", ran)
 
 
-def run_languages(_talk: Talk, _argument: str) -> list[str]:
-    """Languages that /run knows."""
-    return list(RUNNERS)
+def run_choices(talk: Talk, argument: str) -> list[str]:
+    """What can come after /run: the number of a block, then a language."""
+    is_first = " " not in argument
+    numbers = range(1, len(_last_blocks(talk)) + 1) if is_first else ()
+    return [*map(str, numbers), *RUNNERS]
+
+
+def _chosen_block(talk: Talk, argument: str) -> tuple[CodeBlock, Language | None]:
+    """The block that `2`, `python` or `2 python` means, and the language that it is taken for."""
+    number, _, tag = argument.partition(" ")
+    if not (number.isascii() and number.isdigit()):
+        wanted = _wanted_language(argument)
+        return _last_block(talk, wanted), wanted
+    wanted = _wanted_language(tag.strip())
+    block = _numbered_block(talk, number)
+    language = language_called(block.language)
+    if wanted and language and wanted != language:
+        raise UsageError(f"block {number} is {language.name}, not {wanted.name}", f"/run {number}")
+    return block, wanted
+
+
+def _numbered_block(talk: Talk, number: str) -> CodeBlock:
+    blocks = dict(enumerate(_last_blocks(talk), 1))
+    if not blocks:
+        raise UsageError("no reply holds a block of code", "ask for a program, then /run it")
+    # Python refuses to read thousands of digits as a number
+    block = blocks.get(int(number)) if len(number) <= len(str(len(blocks))) else None
+    if block is None:
+        many = f"{len(blocks)} blocks of code" if len(blocks) > 1 else "one block of code"
+        raise UsageError(f"the last reply with code has {many}", f"/run 1 to /run {len(blocks)}")
+    return block
+
+
+def _last_blocks(talk: Talk) -> list[CodeBlock]:
+    """The blocks of the last reply that holds any."""
+    found = (extract_code_blocks(turn.reply) for turn in reversed(talk.conversation.turns))
+    return next(filter(None, found), [])
 
 
 def _wanted_language(tag: str) -> Language | None:

@@ -127,10 +127,11 @@ COMMANDS: tuple[SlashCommand, ...] = (
     ),
     SlashCommand(
         "run",
-        "[LANGUAGE]",
-        "run the last code block, after a yes; its output can go with the next question",
+        "[NUMBER] [LANGUAGE]",
+        "run the last code block, or the one of this number in its reply, after a yes;"
+        " its output can go with the next question",
         shell.run_code,
-        names=shell.run_languages,
+        names=shell.run_choices,
     ),
     SlashCommand(
         "save",

@@ -12,7 +12,7 @@ from aigc_cli.cli.making_room import plan_for
 from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Chat, Constraint, Engine, Message, Request, Sampling
-from aigc_cli.errors import AigcError
+from aigc_cli.errors import AigcError, ContextOverflow
 from aigc_cli.events import Done, FinishReason
 from aigc_cli.render.console import ColorDepth, detect_traits, sanitize
 from aigc_cli.render.progress import stats_line
@@ -165,6 +165,9 @@ class Talk:
             if reply.text:
                 self.conversation.record_reply(reply.text, reply.done.finish_reason)
                 self.n_used = reply.done.stats.prompt_tokens + reply.done.stats.reply_tokens
+        except ContextOverflow:
+            self.conversation.refuse()
+            raise
         except BaseException:
             if growth.text and self.conversation.question is question:
                 self.conversation.record_reply(growth.text, FinishReason.INTERRUPTED)
@@ -180,8 +183,12 @@ class Talk:
             return
         self.keeping.save(self.conversation, self.engine.info.model, growing)
         if not growing:
-            for note in self.keeping.take_notes():
-                self.remark(note)
+            self.tell_notes()
+
+    def tell_notes(self) -> None:
+        """What became of the session, if the person should know."""
+        for note in self.keeping.take_notes() if self.keeping else ():
+            self.remark(note)
 
     def _answer(self, question: Question, sampling: Sampling | None = None) -> None:
         clock = self.app.clock if self.interactive else None

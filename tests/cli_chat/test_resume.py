@@ -14,7 +14,7 @@ from aigc_cli.chat.store import FILE_NAME, SessionStore, Summary
 from aigc_cli.cli.keeping import Keeping
 from aigc_cli.cli.repl import dispatch
 from aigc_cli.config import Settings
-from aigc_cli.errors import SessionError, UsageError
+from aigc_cli.errors import ContextOverflow, SessionError, UsageError
 from tests.cli.command_line import CommandLine
 from tests.cli_chat.terminal import CTRL_D, ENTER, asked, chat_terminal
 from tests.cli_chat.world import World, talk_in
@@ -316,3 +316,54 @@ def test_what_makes_no_sense_loads_no_model(aigc: CommandLine, words: tuple[str,
     outcome = aigc.run(*words, stdin=b"")
     assert (outcome.code, aigc.engines) == (code, [])
     assert len(outcome.error_lines) == 2
+
+
+def test_question_that_is_too_long_leaves_nothing_in_the_session(tmp_path: Path, store: SessionStore) -> None:
+    world = kept_talk(tmp_path, "r1", "r2")
+    with pytest.raises(ContextOverflow):
+        dispatch(world.talk, "w " * 9000)
+    assert store.summaries() == []
+    dispatch(world.talk, "q1")
+    with pytest.raises(ContextOverflow):
+        dispatch(world.talk, "w " * 9000)
+    assert [entry.question.text for entry in store.load(only(store).id).entries] == ["q1"]
+    dispatch(world.talk, "/retry")
+    assert world.sent() == [("user", "q1")]
+
+
+def test_question_without_a_reply_stays_when_the_next_one_is_too_long(
+    tmp_path: Path, store: SessionStore
+) -> None:
+    world = kept_talk(tmp_path, "", "r1")
+    dispatch(world.talk, "q1")
+    with pytest.raises(ContextOverflow):
+        dispatch(world.talk, "w " * 9000)
+    assert [entry.question.text for entry in store.load(only(store).id).entries] == ["q1"]
+    dispatch(world.talk, "/retry")
+    assert world.sent() == [("user", "q1")]
+
+
+@pytest.fixture
+def closed_folder(tmp_path: Path) -> Iterator[Path]:
+    """Where the sessions are, on a disk that can't be written to."""
+    folder = tmp_path / "aigc" / "data"
+    folder.chmod(0o500)
+    (folder / FILE_NAME).chmod(0o400)
+    if os.access(folder, os.W_OK):
+        pytest.skip("root may write anywhere")
+    yield folder
+    folder.chmod(0o700)
+
+
+def test_on_a_read_only_disk_it_goes_on_and_says_that_nothing_is_kept(
+    aigc: CommandLine, request: pytest.FixtureRequest
+) -> None:
+    assert aigc.run("chat", stdin=b"first question\n").code == 0
+    request.getfixturevalue("closed_folder")
+    outcome = aigc.run("chat", "-c", stdin=b"and now?\nand then?\n")
+    assert (outcome.code, outcome.out) == (0, "r1\nr2\n")
+    assert outcome.err.count("not being kept") == 1
+    assert "first question" in str(aigc.engines[-1].requests[0])
+    assert aigc.run("sessions", "list").out.count("first question") == 1
+    assert aigc.run("sessions", "search", "question").out.count("first question") == 2
+    assert aigc.run("sessions", "rm", "-y", aigc.run("sessions", "list").out.split()[5]).code == 1

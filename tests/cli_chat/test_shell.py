@@ -10,7 +10,7 @@ import pytest
 
 from aigc_cli.cli.child import Ending, run_child
 from aigc_cli.cli.repl import dispatch
-from aigc_cli.cli.slash import parse
+from aigc_cli.cli.slash import candidates, parse
 from aigc_cli.config import Settings
 from aigc_cli.errors import UsageError
 from tests.cli_chat.world import World, app_in, talk_in
@@ -191,6 +191,39 @@ def test_language_chooses_the_block(tmp_path: Path) -> None:
     dispatch(world.talk, "/run sh")
     assert "py\n(exit" in notes(world)
     assert "sh\n(exit" in notes(world)
+
+
+MANY = (
+    "First:\n\n```python\nprint('one')\n```\nthen\n\n```sh\necho two\n```\nor\n\n```\nprint('three')\n```\n"
+)
+
+
+def test_number_chooses_the_block_of_the_last_reply_with_code(tmp_path: Path) -> None:
+    world = talk_with(tmp_path, Person(*["y", "n"] * 3), program("print('zero')"), MANY, "no code here")
+    for question in ("a", "b", "c"):
+        dispatch(world.talk, question)
+    for argument in ("1", "2", "3 python"):
+        dispatch(world.talk, f"/run {argument}")
+    shown = [line for line in notes(world).splitlines() if line in ("zero", "one", "two", "three")]
+    assert shown == ["one", "two", "three"]
+    assert [each.text for each in candidates(world.talk, "/run ")][:4] == ["1", "2", "3", "python"]
+    assert [each.text for each in candidates(world.talk, "/run 3 py")] == ["python"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("4", "3 blocks of code"), ("0", "3 blocks of code"), ("2 python", "is shell, not Python"),
+        ("1 2", "no language '2'"), ("9" * 5000, "3 blocks of code"), ("٣", "no language"),
+    ],
+)  # fmt: skip
+def test_number_of_no_block_is_told(tmp_path: Path, argument: str, said: str) -> None:
+    world = talk_with(tmp_path, Person(), MANY)
+    with pytest.raises(UsageError, match="no reply holds a block of code"):
+        dispatch(world.talk, "/run 1")
+    dispatch(world.talk, "a")
+    with pytest.raises(UsageError, match=said):
+        dispatch(world.talk, f"/run {argument}")
 
 
 def test_interrupt_without_a_terminal_ends_the_program_with_its_children(tmp_path: Path) -> None:

@@ -70,6 +70,22 @@ class Drawing:
         self._flush()
         return rows + self._rows
 
+    def refit(self, width: int, height: int) -> bool:
+        """Go on in a window of another size in which the preview fits; False, and no change, if it can't.
+
+        It can't where the bars and indents before the text change: what is open was measured with them.
+        """
+        before, was = self._prefix(self._containers), self._width
+        self._width = width
+        if self._prefix(self._containers) != before:
+            self._width = was
+            return False
+        self._height = height
+        self._wrapper.width = self._room()
+        if self._table:
+            self._table.resize(self._room(), self._table_limit())
+        return True
+
     def resize(self, width: int, height: int, released: list[Piece]) -> None:
         """Go on in a window of another size, below the rows of the preview that showed `released`."""
         self.add(released)

@@ -5,6 +5,7 @@ that more text can change; only from its first changed row on is it drawn anew, 
 """
 
 import os
+import re
 from collections.abc import Callable
 from typing import TextIO, assert_never
 
@@ -14,6 +15,9 @@ from aigc_cli.render.drawing import Drawing
 from aigc_cli.render.markdown import MarkdownSplitter
 from aigc_cli.render.palette import Palette
 from aigc_cli.render.progress import Speedometer
+from aigc_cli.render.wrap import measure
+
+_SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Tail:
@@ -45,6 +49,11 @@ class Tail:
         if text:
             self._stream.write(text)
             self._stream.flush()
+
+    def stays_in(self, window: os.terminal_size) -> bool:
+        """Whether the rows stand where they stood after the window became this one: none was wrapped."""
+        cells = (measure(_SGR.sub("", row)) for row in self._rows)
+        return len(self._rows) < window.lines and all(n <= window.columns for n in cells)
 
     def abandon(self, *, erase_last: bool) -> None:
         """Leave the rows as they are and go on below: nobody knows where they stand now.
@@ -138,10 +147,16 @@ class TerminalView:
             self._stream.flush()
 
     def _follow_window(self) -> None:
-        """After a resize the terminal has moved the rows of the tail its own way: go on below them."""
+        """After a resize, draw the tail for the new width.
+
+        Where the terminal has wrapped its rows, nobody knows where they stand: go on below them.
+        """
         window = self._size()
         n_rows = self._tail.n_rows if self._tail else 0
         if window.columns != self._window.columns or window.lines <= n_rows:
+            if self._tail and self._tail.stays_in(window) and self._drawing.refit(*window):
+                self._window = window
+                return
             if self._tail:
                 self._tail.abandon(erase_last=self._speedometer is not None)
             self._drawing.resize(window.columns, window.lines, self._splitter.release())

@@ -128,6 +128,30 @@ def test_words_are_each_there_once_after_resizing_in_mid_stream() -> None:
     assert "".join("".join(terminal.close().rows).split()) == "".join(words)
 
 
+@pytest.mark.parametrize("window", [(50, 10), (80, 10), (80, 20), (30, 10)])
+@pytest.mark.parametrize("start", ["", "> ", "- "])
+def test_a_line_of_code_is_not_broken_by_a_resize_that_leaves_it_room(
+    window: tuple[int, int], start: str
+) -> None:
+    terminal = Terminal(60, 10)
+    inside = start.replace("-", " ")
+    terminal.feed(f"Some words before.\n\n{start}```python\n{inside}print('one line ")
+    terminal.resize(*window)
+    terminal.feed(f"of code')\n{inside}```\n\nAnd more words.\n")
+    rows = terminal.close().rows
+    assert [row for row in rows if "print" in row or "of code" in row] == [
+        next(row for row in rows if row.endswith("print('one line of code')"))
+    ]
+
+
+def test_prose_is_wrapped_for_the_new_width_at_once() -> None:
+    terminal = Terminal(30, 10)
+    terminal.feed("Several words stand here, and ")
+    terminal.resize(60, 10)
+    terminal.feed("they go on in the same row.")
+    assert "Several words stand here, and they go on in the same row." in terminal.close().rows
+
+
 def test_open_prose_and_open_code_are_visible_at_once() -> None:
     terminal = Terminal()
     assert terminal.feed("Hello, wor").text == "Hello, wor"

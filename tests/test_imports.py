@@ -4,8 +4,14 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+from aigc_cli.chat.entries import Entry, State
+from aigc_cli.chat.session import Conversation, Question
+from aigc_cli.chat.store import FILE_NAME, SessionStore
+from aigc_cli.events import FinishReason
 
 # 60 ms, 40 ms and 10 ms of a start: what is short must not pay for them
 SLOW = ("pydantic", "asyncio", "email", "importlib.metadata")
@@ -78,6 +84,22 @@ def test_a_short_command_needs_neither_pydantic_nor_asyncio(command: str) -> Non
     loaded = loaded_by(SHORT[command])
     assert "aigc_cli.cli.app" in loaded
     assert loaded.isdisjoint((*HEAVY, *SLOW))
+
+
+@pytest.mark.parametrize("command", ["sessions list", "sessions search"])
+def test_a_list_of_sessions_needs_no_model(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SessionStore(tmp_path / "data" / FILE_NAME, lambda: 0.0)
+    entry = Entry(Question("a word"), "and another", State.DONE, FinishReason.STOP)
+    store.create(Conversation(), [entry], "m")
+    store.close()
+    monkeypatch.setenv("AIGC_HOME", str(tmp_path))
+    loaded = loaded_by(SHORT[command])
+    assert "aigc_cli.chat.store" in loaded
+    assert loaded.isdisjoint(
+        (*SLOW, "rich.console", "llama_cpp", "numpy", "secrets", "aigc_cli.models.store")
+    )
 
 
 def test_a_command_is_not_built_for_another_one() -> None:

@@ -49,8 +49,11 @@ def show(
         for name, value in values.items()
     }
     width = max(len(text) for text in texts.values())
+    name_width = max(map(len, names))
     for name, text in texts.items():
-        app.stdout.write(sanitize(f"{name:<15} {text:<{min(width, 40)}} {resolved.origins[name]}") + "\n")
+        app.stdout.write(
+            sanitize(f"{name:<{name_width}} {text:<{min(width, 40)}} {resolved.origins[name]}") + "\n"
+        )
     return ExitCode.DONE
 
 

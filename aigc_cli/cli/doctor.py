@@ -86,7 +86,8 @@ def _engine_lines(settings: Settings, origin: str, server: dict[str, Any] | None
         return
     yield f"engine     the server at {settings.base_url} (base_url from {origin})"
     if server:
-        yield f"           {server['kind']}, model {server['model']}, a window of {server['context']:,} tokens"
+        window = f"a window of {server['context']:,} tokens"
+        yield f"           {server['kind']}, model {server['model']}, {window}"
 
 
 def _library_lines(library: "LibraryReport") -> Iterator[str]:

@@ -85,7 +85,7 @@ def _from_props(props: Json, dialect: Dialect, model: str | None, n_ctx: int | N
         model=model or str(name),
         n_ctx=min(window, n_ctx or window),
         sampling=_sampling(_mapping(defaults, "params")),
-        has_chat_template=bool(props.get("chat_template", True)),
+        has_chat_template=bool(ours.get("has_chat_template", props.get("chat_template", True))),
         has_infill=bool(ours.get("has_infill", True)),
     )
     return ServerInfo(dialect, info, (str(name),))

@@ -342,7 +342,7 @@ def test_progress_queue_probabilities_and_counts() -> None:
     usage = {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 5}}
     progress = {"total": 12, "cache": 5, "processed": 9, "time_ms": 1}
     pieces = stream(
-        {"choices": [], "queue": 2},
+        {"choices": [], "x_aigc": {"queue": 2}},
         {"choices": [], "prompt_progress": progress},
         text,
         finish("stop", x_aigc={"finish_reason": "loop"}),

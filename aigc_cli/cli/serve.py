@@ -82,7 +82,17 @@ def _serve_until_stopped(
         note(app, f"a bug in aigc: {type(error).__name__}: {error}")
 
     service = Service(engine, ServeOptions(app.clock, app.now, rules, max_waiting, on_bug))
-    server = HttpServer(serve_app(service), service.turns, lambda: _say_ready(app, engine, address, rules))
+
+    def on_stopping() -> None:
+        """Say why the prompt does not come back at once."""
+        if service.turns.is_busy:
+            note(app, "the reply at work gets a moment to end; Ctrl-C cuts it")
+
+    def on_ready() -> None:
+        """Say where the server is."""
+        _say_ready(app, engine, address, rules)
+
+    server = HttpServer(serve_app(service), service.turns, on_ready, on_stopping)
     server.run([address])
     return ExitCode.INTERRUPTED if server.ended_by is signal.SIGINT else ExitCode.DONE
 

@@ -48,7 +48,13 @@ class HttpServer(uvicorn.Server):
     The first signal (or `stop`) lets the running reply end within `GRACE_S`; the second one cuts it.
     """
 
-    def __init__(self, app: ASGIApp, turns: Turns, on_ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        turns: Turns,
+        on_ready: Callable[[], None] = lambda: None,
+        on_stopping: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -65,6 +71,7 @@ class HttpServer(uvicorn.Server):
         )
         self._turns = turns
         self._on_ready = on_ready
+        self._on_stopping = on_stopping
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Task[None] | None = None
         self.ended_by: signal.Signals | None = None
@@ -89,6 +96,7 @@ class HttpServer(uvicorn.Server):
 
     def _stop(self) -> None:
         if self._stopping is None:
+            self._on_stopping()
             self._stopping = asyncio.create_task(self._shut_down())
         else:
             self._turns.cancel_running()

@@ -100,6 +100,7 @@ def test_a_signal_lets_the_reply_end_and_turns_new_ones_away(
         assert rest.endswith("[DONE]")
         ended, said = server.ended()
     assert ended == code
+    assert "the reply at work gets a moment to end" in said
     assert "Traceback" not in said
 
 

@@ -1,0 +1,50 @@
+"""Eight clients at once with a real engine: all answered, none mixed up, and the memory stays as it was."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import psutil
+
+from aigc_cli.engine.llama import LlamaEngine
+from tests.serve.servers import serving
+
+CLIENTS, REQUESTS, WARM_UP, KINDS = 8, 50, 5, 3
+MOST_GROWTH = 1.05
+
+
+def text_of(client: httpx2.Client, prompt: str) -> str:
+    body = {"prompt": prompt, "max_tokens": 8, "temperature": 0}
+    answer: dict[str, Any] = client.post("/v1/completions", json=body).json()
+    return str(answer["choices"][0]["text"])
+
+
+def prompt_of(name: int, number: int) -> str:
+    return f"client {name} says {number % KINDS}: hello world"
+
+
+def resident_bytes() -> int:
+    return int(psutil.Process(os.getpid()).memory_info().rss)
+
+
+def test_all_are_answered_with_their_own_answers_and_memory_stays_flat(tiny: LlamaEngine) -> None:
+    with serving(tiny) as server, ThreadPoolExecutor(CLIENTS) as pool:
+        with server.client() as client:
+            prompts = {prompt_of(name, number) for name in range(CLIENTS) for number in range(KINDS)}
+            expected = {prompt: text_of(client, prompt) for prompt in prompts}
+        assert len(set(expected.values())) > CLIENTS
+
+        def right_answers(name: int, n_requests: int) -> int:
+            with server.client() as client:
+                asked = [prompt_of(name, number) for number in range(n_requests)]
+                return sum(text_of(client, prompt) == expected[prompt] for prompt in asked)
+
+        def all_at_once(n_requests: int) -> int:
+            return sum(pool.map(right_answers, range(CLIENTS), [n_requests] * CLIENTS))
+
+        # threads, buffers, the window grown to its size
+        assert all_at_once(WARM_UP) == CLIENTS * WARM_UP
+        before = resident_bytes()
+        assert all_at_once(REQUESTS) == CLIENTS * REQUESTS
+        assert resident_bytes() <= MOST_GROWTH * before

@@ -6,6 +6,7 @@ import stat
 import traceback
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import socket
 
     from aigc_cli.engine.base import Engine
+    from aigc_cli.serve.app import ServeOptions
     from aigc_cli.serve.guard import Rules
 
 KEY_VARIABLE = "AIGC_API_KEY"
@@ -59,29 +61,26 @@ def serve(
     ] = 64,
 ) -> int:
     """Serve the model over HTTP, as OpenAI's API and llama-server's."""
-    from aigc_cli.serve.listening import bind  # starlette and uvicorn: 0.2 s that --help must not pay
+    from aigc_cli.serve.app import ServeOptions  # starlette and uvicorn: 0.2 s that --help must not pay
+    from aigc_cli.serve.listening import bind
 
     app = app_context(ctx)
     # what is served is the model on this machine, whatever server the other commands ask
     settings = replace(app.resolve_settings(flags).settings, base_url=None)
     rules = _rules(host, _api_key(app, api_key, api_key_file), allow_host or [], allow_origin or [])
     with bind(host, port) as address, closing(app.open_engine(settings)) as engine:
-        return _serve_until_stopped(app, engine, address, rules, max_waiting)
+        on_bug = partial(_tell_of_bug, app)
+        options = ServeOptions(app.clock, app.now, rules, max_waiting, on_bug, private=not settings.history)
+        return _serve_until_stopped(app, engine, address, options)
 
 
 def _serve_until_stopped(
-    app: AppContext, engine: "Engine", address: "socket.socket", rules: "Rules", max_waiting: int
+    app: AppContext, engine: "Engine", address: "socket.socket", options: "ServeOptions"
 ) -> int:
-    from aigc_cli.serve.app import ServeOptions, Service, serve_app
+    from aigc_cli.serve.app import Service, serve_app
     from aigc_cli.serve.listening import HttpServer
 
-    def on_bug(error: BaseException) -> None:
-        """Tell the person at the terminal what no client is told."""
-        if app.env.get("AIGC_DEBUG", "0") not in ("", "0"):
-            app.stderr.write("".join(traceback.format_exception(error)))
-        note(app, f"a bug in aigc: {type(error).__name__}: {error}")
-
-    service = Service(engine, ServeOptions(app.clock, app.now, rules, max_waiting, on_bug))
+    service = Service(engine, options)
 
     def on_stopping() -> None:
         """Say why the prompt does not come back at once."""
@@ -90,11 +89,18 @@ def _serve_until_stopped(
 
     def on_ready() -> None:
         """Say where the server is."""
-        _say_ready(app, engine, address, rules)
+        _say_ready(app, engine, address, options.rules)
 
     server = HttpServer(serve_app(service), service.turns, on_ready, on_stopping)
     server.run([address])
     return ExitCode.INTERRUPTED if server.ended_by is signal.SIGINT else ExitCode.DONE
+
+
+def _tell_of_bug(app: AppContext, error: BaseException) -> None:
+    """Tell the person at the terminal what no client is told."""
+    if app.env.get("AIGC_DEBUG", "0") not in ("", "0"):
+        app.stderr.write("".join(traceback.format_exception(error)))
+    note(app, f"a bug in aigc: {type(error).__name__}: {error}")
 
 
 def _say_ready(app: AppContext, engine: "Engine", address: "socket.socket", rules: "Rules") -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -48,6 +48,7 @@ class ServeOptions:
         clock: monotonic seconds.
         now: seconds since 1970.
         on_bug: told of exceptions that nobody expects.
+        private: nothing of any request may be written to disk.
     """
 
     clock: Callable[[], float]
@@ -55,6 +56,7 @@ class ServeOptions:
     rules: Rules = field(default_factory=Rules)
     most_waiting: int = MOST_WAITING
     on_bug: Callable[[BaseException], None] = lambda _error: None
+    private: bool = False
 
 
 class Service:
@@ -150,7 +152,10 @@ class Service:
 
     async def _decode(self, request: HttpRequest, decode: Decode) -> Call:
         body = await read_body(request, self.options.rules.most_bytes)
-        return decode(parse_object(body), self.engine.info.sampling)
+        call = decode(parse_object(body), self.engine.info.sampling)
+        if not self.options.private:
+            return call
+        return replace(call, request=replace(call.request, private=True))
 
     def _head(self, kind: str) -> Head:
         return Head(f"{kind}-{secrets.token_hex(12)}", int(self.options.now()), self.engine.info.model)

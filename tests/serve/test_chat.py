@@ -8,7 +8,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from aigc_cli.engine.base import Chat, JsonSchema, Message
 from tests.scripted_engine import ScriptedEngine
-from tests.serve.servers import Running
+from tests.serve.servers import Running, serving
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionFunctionToolParam
@@ -71,3 +71,9 @@ def test_probabilities(server: Running) -> None:
     assert [token.token for token in logprobs.content] == ["one", " two", " three"]
     assert logprobs.content[0].bytes == list(b"one")
     assert [other.token for other in logprobs.content[0].top_logprobs] == ["one", "one~"]
+
+
+def test_a_server_without_history_keeps_nothing_of_any_request(engine: ScriptedEngine) -> None:
+    with serving(engine, private=True) as server:
+        server.openai().chat.completions.create(model="any", messages=HELLO)
+    assert engine.requests[0].private

@@ -13,18 +13,45 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: it can't be written; nothing is left behind.
     """
-    # in the same directory, since a rename is atomic only within one file system
-    temporary = path.parent / f".aigc-{os.urandom(6).hex()}.tmp"
+    temporary = stage(path, content)
     try:
-        _write_through(temporary, content, _mode_of(path))
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except BaseException:  # Ctrl-C too
         temporary.unlink(missing_ok=True)
         raise
+
+
+def stage(path: Path, content: bytes, new_mode: int | None = None) -> Path:
+    """Write what shall be in a file beside it, and give the name of that; `put_in_place` does the rest.
+
+    An existing file's mode is taken over, a new one gets `new_mode`, or the usual one.
+
+    Raises:
+        OSError: it can't be written; nothing is left behind.
+    """
+    # in the same directory, since a rename is atomic only within one file system
+    temporary = path.parent / f".aigc-{os.urandom(6).hex()}.tmp"
+    mode = mode_of(path)
+    try:
+        _write_through(temporary, content, new_mode if mode is None else mode)
+    except BaseException:  # Ctrl-C too
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Let what was staged take the file's place.
+
+    Raises:
+        OSError: it can't; the file is what it was.
+    """
+    temporary.replace(path)
     _sync(path.parent)
 
 
-def _mode_of(path: Path) -> int | None:
+def mode_of(path: Path) -> int | None:
+    """Its permissions; None if there is no such file."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
@@ -32,7 +59,9 @@ def _mode_of(path: Path) -> int | None:
 
 
 def _write_through(path: Path, content: bytes, mode: int | None) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # the kernel applies the umask
+    # A new file gets what the umask leaves; a private one must not be readable even while it is written.
+    first_mode = 0o666 if mode is None else 0o600
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, first_mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()

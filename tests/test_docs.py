@@ -32,7 +32,19 @@ COMMAND_NAMES = [
     *(
         f"aigc {path}"
         for path in (
-            *("ask", "chat", "gen", "serve", "doctor", "models", "models list", "models pull", "models info"),
+            *(
+                "ask",
+                "chat",
+                "gen",
+                "edit",
+                "undo",
+                "serve",
+                "doctor",
+                "models",
+                "models list",
+                "models pull",
+                "models info",
+            ),
             *("models verify", "models use", "models rm"),
             *("sessions", "sessions list", "sessions show", "sessions search"),
             *("sessions export", "sessions rename", "sessions rm"),

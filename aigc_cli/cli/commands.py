@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, str] = {
     "ask": "aigc_cli.cli.ask:ask",
     "chat": "aigc_cli.cli.chat:chat",
     "gen": "aigc_cli.cli.gen:gen",
+    "edit": "aigc_cli.cli.edit:edit",
+    "undo": "aigc_cli.cli.undo:undo",
     "serve": "aigc_cli.cli.serve:serve",
     "doctor": "aigc_cli.cli.doctor:doctor",
     "models": "aigc_cli.cli.models:models_app",

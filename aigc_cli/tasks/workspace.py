@@ -3,9 +3,11 @@
 import codecs
 import os
 import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from aigc_cli.atomic import write_atomically
+from aigc_cli.atomic import put_in_place, stage
 from aigc_cli.errors import FileError
 
 MAX_INPUT_BYTES = (
@@ -58,6 +60,15 @@ def read_text(path: Path, name: str = "") -> str:
         FileError: missing, no file, not readable, not text (BinaryFile), or too large (InputTooLarge).
     """
     name = name or str(path)
+    return decode_text(read_bytes(path, name), name)
+
+
+def read_bytes(path: Path, name: str) -> bytes:
+    """The content of a file, or of a named pipe.
+
+    Raises:
+        FileError: missing, no file, not readable, or too large (InputTooLarge).
+    """
     try:
         status = path.stat()
         _refuse_unreadable_kind(status.st_mode, path, name)
@@ -73,7 +84,7 @@ def read_text(path: Path, name: str = "") -> str:
         raise FileError(f"{name!r} can't be read: {error.strerror}") from error
     if len(data) > MAX_INPUT_BYTES:
         raise InputTooLarge(name, len(data))
-    return decode_text(data, name)
+    return data
 
 
 def _refuse_unreadable_kind(mode: int, path: Path, name: str) -> None:
@@ -86,13 +97,18 @@ def _refuse_unreadable_kind(mode: int, path: Path, name: str) -> None:
         )
 
 
+def encoding_of(data: bytes) -> tuple[bytes, str]:
+    """The byte order mark at the start, which may be empty, and the encoding that it tells."""
+    return next(((mark, each) for mark, each in _BOMS if data.startswith(mark)), (b"", "utf-8"))
+
+
 def decode_text(data: bytes, name: str) -> str:
     """Bytes to text, without the byte order mark.
 
     Raises:
         BinaryFile: neither UTF-8 nor marked UTF-16 or UTF-32, or it holds NUL characters.
     """
-    mark, encoding = next(((mark, each) for mark, each in _BOMS if data.startswith(mark)), (b"", "utf-8"))
+    mark, encoding = encoding_of(data)
     try:
         text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
@@ -114,7 +130,7 @@ def refuse_bad_target(path: Path, name: str, *, overwrite: bool) -> None:
         FileError: the directory is missing or closed, the file exists, or it is a link out of its directory.
     """
     try:
-        target = _follow_link(path, name)
+        target = target_of(path, name)
         folder = target.parent
         if not folder.is_dir():
             raise FileError(f"{name!r}: no directory {str(folder)!r}", f"mkdir -p {folder}")
@@ -141,14 +157,56 @@ def write_atomic(path: Path, text: str, name: str = "") -> None:
     Raises:
         FileError: it can't be written, or it is a link that leads out of its directory.
     """
-    name = name or str(path)
+    write_all([Writing(path, text.encode("utf-8", "surrogateescape"), name or str(path))])
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What a file shall hold.
+
+    Attributes:
+        name: what errors call it.
+        new_mode: for a file that is made anew; None gives the usual one. An existing file keeps its own.
+    """
+
+    path: Path
+    content: bytes
+    name: str
+    new_mode: int | None = None
+
+
+def write_all(writings: Sequence[Writing]) -> None:
+    """Write several files, each whole or not at all, and none before there is room on the disk for all.
+
+    Raises:
+        FileError: one can't be written, or is a link that leads out of its directory. None was written, or
+            the hint names those that were.
+    """
+    staged: list[tuple[Path, Path]] = []
+    n_done = 0
     try:
-        write_atomically(_follow_link(path, name), text.encode("utf-8", "surrogateescape"))
+        for writing in writings:
+            target = target_of(writing.path, writing.name)
+            staged.append((stage(target, writing.content, writing.new_mode), target))
+        for temporary, target in staged:
+            put_in_place(temporary, target)
+            n_done += 1
     except OSError as error:
-        raise FileError(f"{name!r} can't be written: {error.strerror}") from error
+        name = writings[n_done if len(staged) == len(writings) else len(staged)].name
+        done = ", ".join(writing.name for writing in writings[:n_done])
+        hint = f"written before it: {done}" if done else ""
+        raise FileError(f"{name!r} can't be written: {error.strerror}", hint) from error
+    finally:
+        for temporary, _ in staged[n_done:]:
+            temporary.unlink(missing_ok=True)
 
 
-def _follow_link(path: Path, name: str) -> Path:
+def target_of(path: Path, name: str) -> Path:
+    """The file itself, behind a link.
+
+    Raises:
+        FileError: the link leads out of its directory, or to itself.
+    """
     if not path.is_symlink():
         return path
     # realpath, since Path.resolve() raises one thing or another for a loop, by the version of Python

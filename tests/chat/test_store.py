@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aigc_cli.chat import store as module
@@ -53,6 +53,7 @@ def reread(store: SessionStore, recording: Recording) -> Conversation:
     return store.load(id_of(recording)).conversation
 
 
+@settings(deadline=None)  # each example makes a file, on a disk that others use too
 @given(
     turns=st.lists(
         st.tuples(TEXTS, FILES, FILES, TEXTS, st.sampled_from(FinishReason)), min_size=1, max_size=3

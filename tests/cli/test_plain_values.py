@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 import typer
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aigc_cli.cli.plain_values import convert_plainly
@@ -69,6 +69,7 @@ NUMBERS = [
 OPTIONS = ("--text", "--whole", "--decimal", "--word", "--many", "--doubled")
 
 
+@settings(deadline=None)  # the first line that is a mistake imports pydantic
 @given(
     words=st.lists(
         st.one_of(

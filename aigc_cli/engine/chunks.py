@@ -58,6 +58,8 @@ class ReplyReader:
     _first_text: float | None = None
     _candidates: list[_Candidate] = field(init=False)
     _shared_usage: Chunk | None = None
+    # all that an interrupted reply tells of its prompt
+    _read_so_far: Prefill = field(default_factory=lambda: Prefill(0, 0, 0))
 
     def __post_init__(self) -> None:
         """Time starts when the request was sent."""
@@ -95,11 +97,12 @@ class ReplyReader:
         progress = chunk.get("prompt_progress")
         # each of several candidates tells its own progress: one after another's text says nothing more
         if isinstance(progress, Mapping) and self._first_text is None:
-            yield Prefill(
+            self._read_so_far = Prefill(
                 done=_whole(progress, "processed"),
                 total=_whole(progress, "total"),
                 cached=_whole(progress, "cache"),
             )
+            yield self._read_so_far
         for choice in _choices(chunk):
             yield from self._read_choice(choice, chunk)
         self._read_counts(chunk)
@@ -155,8 +158,9 @@ class ReplyReader:
         alone = self.n_candidates == 1 or all(each.usage for each in self._candidates)
         usage = (candidate.usage if alone else self._shared_usage) or {}
         timings = candidate.timings or {}
-        cached = _whole(_mapping(usage, "prompt_tokens_details"), "cached_tokens", _whole(timings, "cache_n"))
-        prompt = _whole(usage, "prompt_tokens", _whole(timings, "prompt_n") + _whole(timings, "cache_n"))
+        cached = _whole(timings, "cache_n", self._read_so_far.cached)
+        cached = _whole(_mapping(usage, "prompt_tokens_details"), "cached_tokens", cached)
+        prompt = _whole(usage, "prompt_tokens", self._read_so_far.total)
         counted = _whole(timings, "predicted_n", candidate.n_tokens)
         return Stats(
             prompt_tokens=prompt,

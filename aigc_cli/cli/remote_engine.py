@@ -30,7 +30,9 @@ def open_remote_engine(app: AppContext, settings: Settings) -> RemoteEngine:
         )
     timeouts = Timeouts(settings.connect_timeout, settings.first_token_timeout, settings.idle_timeout)
     client = Client(address, api_key(app, settings), timeouts)
-    return RemoteEngine(client, app.clock, Expected(settings.model, settings.context))
+    return RemoteEngine(
+        client, app.clock, Expected(settings.model, settings.context, guard_loops=settings.loop_guard)
+    )
 
 
 def _only_other_programs_named_it(app: AppContext, settings: Settings) -> bool:

@@ -11,10 +11,11 @@ from aigc_cli.engine.cancellation import Cancelled
 from aigc_cli.engine.chunks import Chunk, ReplyReader
 from aigc_cli.engine.client import Client
 from aigc_cli.engine.count import count_tokens
-from aigc_cli.engine.dialect import Continuation, Dialect
+from aigc_cli.engine.dialect import AIGC, Continuation, Dialect
 from aigc_cli.engine.encode import encode, shapes_choices
 from aigc_cli.engine.estimate import estimate_request
 from aigc_cli.engine.exchange import Answer, Patience
+from aigc_cli.engine.loop_watch import LoopWatch
 from aigc_cli.engine.refusal import is_web_page, read_body, refusal, streamed_error, web_page
 from aigc_cli.engine.reply_shape import after_prefix, unwrapped_choice
 from aigc_cli.engine.server_info import ServerInfo, discover, model_names
@@ -33,11 +34,13 @@ class Expected:
         model: the name to send; None takes the server's only one.
         n_ctx: the window, where the server does not tell or a smaller one is wanted.
         server: everything, which saves asking.
+        guard_loops: stop a reply that repeats itself; our own server does so by itself.
     """
 
     model: str | None = None
     n_ctx: int | None = None
     server: ServerInfo | None = None
+    guard_loops: bool = False
 
 
 class RemoteEngine(Engine):
@@ -143,10 +146,20 @@ class RemoteEngine(Engine):
         with self._client.ask(path, encoded.body, patience) as answer:
             if answer.status != HTTPStatus.OK:
                 raise refusal(answer, address.label, server.engine.model)
+            watch = self._loop_watch(request, server)
             for event in reader.events(self._chunks(answer)):
-                if isinstance(event, Delta):
-                    patience.seconds = self._client.timeouts.idle_s
                 yield event
+                if not isinstance(event, Delta):
+                    continue
+                patience.seconds = self._client.timeouts.idle_s
+                if watch and watch.push(event.text):
+                    yield from reader.ends(FinishReason.LOOP)
+                    return
+
+    def _loop_watch(self, request: Request, server: ServerInfo) -> LoopWatch | None:
+        """None where several replies come mixed: ending one would end all."""
+        watches = self._expected.guard_loops and server.dialect is not AIGC and request.candidates == 1
+        return LoopWatch() if watches else None
 
     def _chunks(self, answer: Answer) -> Iterable[Chunk | None]:
         if is_web_page(answer):

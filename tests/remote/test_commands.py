@@ -164,3 +164,14 @@ def test_a_server_that_dies_in_the_middle_of_a_reply() -> None:
         done = aigc("--base-url", server.url, "hi")
     assert (done.returncode, done.stdout) == (1, "one")
     assert "broke off in the middle" in done.stderr
+
+
+def test_a_reply_that_loops_is_stopped_unless_that_is_switched_off() -> None:
+    words = [delta(word) for word in ("The ", "fox ", "took ", "to ", "the ", "forest. ")]
+    pieces = stream(*words * 50, finish())
+    with ReplayingServer.on_tcp(ROUTES | {CHAT: pieces}) as server:
+        stopped = aigc("ask", "--json", "--base-url", server.url, "hi")
+        whole = aigc("ask", "--json", "--base-url", server.url, "hi", env={"AIGC_LOOP_GUARD": "off"})
+    assert '"finish_reason": "loop"' in stopped.stdout
+    assert whole.stdout.count("forest") == 50
+    assert 10 < stopped.stdout.count("forest") < 45

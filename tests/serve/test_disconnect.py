@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aigc_cli.engine.base import Chat, Request
 from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Delta, Done, FinishReason
 from tests.scripted_engine import ScriptedEngine
@@ -105,3 +106,19 @@ def test_a_real_engine_stops_in_the_middle_of_a_prompt(tiny: LlamaEngine) -> Non
         connection.close()
         wait_until(lambda: any(isinstance(event, Done) for event in engine.events))
     assert engine.events[-1].finish_reason is FinishReason.INTERRUPTED  # type: ignore[union-attr]  # a Done
+
+
+def long_unless_last(request: Request) -> str:
+    assert isinstance(request.prompt, Chat)
+    return "next" if request.prompt.messages[-1].content == "last" else LONG
+
+
+def test_one_that_goes_before_the_engine_has_begun_is_ended_too() -> None:
+    with serving(ScriptedEngine([long_unless_last], delay_s=0.01)) as server:
+        for n in range(20):
+            connection = send(server, stream=True)
+            time.sleep(0.002 * (n % 3))
+            connection.close()
+        started = time.monotonic()
+        assert server.post(CHAT, {"messages": [{"role": "user", "content": "last"}]}).status_code == 200
+        assert time.monotonic() - started < 8  # one whole reply of the others takes ten seconds

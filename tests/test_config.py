@@ -107,6 +107,12 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
 # Places
 
 
+@pytest.mark.parametrize("line", ["kv_cache_gb = 0", "kv_cache_gb = 9999", "run_seconds = 3600"])
+def test_a_project_can_t_set_what_is_the_persons_own(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigError, match="a project can't set"):
+        resolve(tmp_path, project=line)
+
+
 def test_the_nearest_project_file_counts(tmp_path: Path) -> None:
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)

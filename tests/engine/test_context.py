@@ -264,6 +264,16 @@ def test_the_least_recently_used_conversation_makes_room(model: Model) -> None:
     context.close()
 
 
+def test_a_private_conversation_is_not_offered_when_it_is_evicted(model: Model) -> None:
+    evicted: list[int] = []
+    context = Context(model, ContextOptions(512, n_threads=1), lambda s: evicted.append(s.held[0]))
+    for number in range(1, 6):
+        with context.open([number], private=number == 1) as sequence:
+            sequence.evaluate([number] * 150)
+    assert evicted == [2]
+    context.close()
+
+
 def test_the_cache_grows_for_recent_conversations_and_not_for_old_ones(tmp_path: Path) -> None:
     roomy = Model(write_tiny_model(tmp_path / "m.gguf", n_ctx=4 * FIRST_SIZE), cancelled=lambda: False)
     context = Context(roomy, ContextOptions(4 * FIRST_SIZE, n_threads=1))

@@ -11,7 +11,7 @@ from aigc_cli.engine.base import Chat, Message, Request, Sampling
 from aigc_cli.engine.kv_store import store_size
 from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.engine.saved_prefixes import LEAST_NEW, LONG_PREFILL
-from aigc_cli.events import Stats
+from aigc_cli.events import Delta, Stats
 from tests.engine.conftest import OpenEngine
 from tests.engine.replies import GREEDY, ask, done_of, reply, text_of
 from tests.tiny_model import write_tiny_model
@@ -148,6 +148,20 @@ def test_what_begins_like_something_private_is_saved_without_it(open_engine: Ope
     assert 0 < secret.cached_tokens <= n_common
     _, public = told(open_engine(kv_directory=kv), ask(LONG + "public"))
     assert public.cached_tokens == public.prompt_tokens - 1
+
+
+def test_candidates_are_saved_when_somebody_goes_on_from_them(open_engine: OpenEngine, kv: Path) -> None:
+    first = open_engine(kv_directory=kv)
+    sampling = Sampling(temperature=2, seed=1, max_tokens=100)
+    events = list(first.stream(replace(ask("hello " * 20, sampling=sampling), candidates=4)))
+    second = "".join(e.text for e in events if isinstance(e, Delta) and e.candidate == 1)
+    follow_up = ask("hello " * 20, second, "go on")
+    stats = told(first, follow_up)[1]
+    assert stats.cached_tokens >= stats.prompt_tokens - 40
+    first.close()
+    assert store_size(kv).n_files == 2, "the one that goes on, and the one that its request was opened in"
+    stats = told(open_engine(kv_directory=kv), follow_up)[1]
+    assert stats.cached_tokens == stats.prompt_tokens - 1
 
 
 def test_an_evicted_conversation_comes_back(open_engine: OpenEngine, kv: Path) -> None:

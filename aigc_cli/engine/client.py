@@ -14,7 +14,7 @@ from aigc_cli.engine.exchange import Answer, Call, Patience, exchange
 from aigc_cli.engine.refusal import is_web_page, read_body, refusal, web_page
 from aigc_cli.errors import AigcError, EngineError, ServerUnreachable
 
-_RETRY_PAUSES_S = (0.2, 0.6)  # a server that is just being started again is there after that
+RETRY_PAUSES_S = (0.2, 0.6)  # a server that is just being started again is there after that
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,14 @@ class Client:
     Attributes:
         cancellation: ends whatever goes on.
         key: for the Authorization header.
+        retry_pauses_s: before each new attempt to connect; none for who starts the server anew by itself.
     """
 
     address: Address
     key: Secret | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     cancellation: Cancellation = field(default_factory=Cancellation)
+    retry_pauses_s: tuple[float, ...] = RETRY_PAUSES_S
 
     @contextmanager
     def ask(
@@ -55,7 +57,7 @@ class Client:
                 connection.close()
 
     def _begin(self, call: Call, patience: Patience) -> tuple[Connection, Answer]:
-        for pause_s in _RETRY_PAUSES_S:
+        for pause_s in self.retry_pauses_s:
             try:
                 return self._begin_once(call, patience)
             except ServerUnreachable:

@@ -13,7 +13,12 @@ _FULL_HINT = "raise --context, attach less, or ask for less at once"
 
 def cut_short(reply: Reply) -> AigcError | None:
     """The error of a reply that is not whole; None for one that is."""
-    match reply.done.finish_reason:
+    return cut_short_by(reply.done.finish_reason)
+
+
+def cut_short_by(reason: FinishReason) -> AigcError | None:
+    """The error of a reply that ended for this reason; None for a whole one."""
+    match reason:
         case FinishReason.STOP:
             return None
         case FinishReason.INTERRUPTED:

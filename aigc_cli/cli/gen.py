@@ -1,9 +1,11 @@
-"""`aigc gen`: one file from a description."""
+"""`aigc gen`: one file from a description, checked and repaired."""
 
+import json
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,25 +13,80 @@ from aigc_cli.chat.prompt import sampling_from
 from aigc_cli.cli import options
 from aigc_cli.cli.code_output import show_code
 from aigc_cli.cli.context import AppContext
-from aigc_cli.cli.ending import cut_short
-from aigc_cli.cli.inputs import read_inputs, refuse_oversize
+from aigc_cli.cli.drafting import Drafting, run_tries
+from aigc_cli.cli.ending import cut_short_by
+from aigc_cli.cli.inputs import Inputs, read_inputs, refuse_oversize
 from aigc_cli.cli.options import app_context, setting_options
-from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
 from aigc_cli.cli.report import note
 from aigc_cli.config import Settings
-from aigc_cli.engine.base import Sampling
+from aigc_cli.engine.base import MOST_CANDIDATES, Sampling
 from aigc_cli.errors import AigcError, CheckFailed, ExitCode, NoCodeInReply, UsageError
-from aigc_cli.events import Delta, Event
 from aigc_cli.render.console import detect_traits
-from aigc_cli.render.progress import stats_line
-from aigc_cli.render.view import View, open_view
+from aigc_cli.tasks.checks import Check, CommandCheck, ExampleCheck, SyntaxCheck, refuse_missing_program
 from aigc_cli.tasks.code_blocks import CodeBlock
-from aigc_cli.tasks.generate import FileTask, code_of_reply, file_request
+from aigc_cli.tasks.examples import find_examples
+from aigc_cli.tasks.generate import FileTask
 from aigc_cli.tasks.languages import Language, language_called, language_of
-from aigc_cli.tasks.syntax import parse
-from aigc_cli.tasks.workspace import named_path, refuse_bad_target, write_atomic
+from aigc_cli.tasks.repair import RETRY_CANDIDATES, Judged, Plan
+from aigc_cli.tasks.run_examples import interpreter_for, runnable
+from aigc_cli.tasks.sandbox import find_isolation
+from aigc_cli.tasks.workspace import named_path, read_text, refuse_bad_target, write_atomic
 
 STDOUT = "-"
+_MOST_TRIES = 100
+
+_Check = Annotated[
+    str | None,
+    typer.Option(
+        "--check", metavar="CMD", help="a command that accepts the file by exiting with 0; {file} is its name"
+    ),
+]
+_RunExamples = Annotated[
+    bool, typer.Option("--run-examples", help="run the code on the examples in the prompt, in a sandbox")
+]
+_Candidates = Annotated[
+    int | None,
+    typer.Option(
+        "-n",
+        "--candidates",
+        metavar="N",
+        min=1,
+        max=MOST_CANDIDATES,
+        help=f"drafts of each try, at once; else 1 at first, {RETRY_CANDIDATES} later",
+    ),
+]
+_Tries = Annotated[
+    int,
+    typer.Option(
+        "--tries",
+        metavar="N",
+        min=1,
+        max=_MOST_TRIES,
+        help="tries until a draft passes its checks",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """Where the code goes.
+
+    Attributes:
+        output: as the person wrote it.
+        target: None for stdout.
+    """
+
+    output: str
+    target: Path | None
+    language: Language | None
+    is_dry: bool
+    keeps_draft: bool
+    as_json: bool
+
+    @property
+    def file_name(self) -> str:
+        """The name that the model and the checks see."""
+        return self.target.name if self.target else ""
 
 
 @setting_options("system", *options.ENGINE, *options.SAMPLING, *options.VIEW)
@@ -49,45 +106,54 @@ def gen(
         typer.Option("--lang", metavar="NAME", help="its language, when the file name does not tell"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="print the code, or the diff to an existing file, and write nothing"),
+    ] = False,
+    check: _Check = None,
+    run_examples: _RunExamples = False,
+    tries: _Tries = 3,
+    candidates: _Candidates = None,
+    no_draft: Annotated[
+        bool, typer.Option("--no-draft", help="keep no FILE.draft when no draft passes")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print a report with the code and all tries")
+    ] = False,
     stop: options.Stop = None,
     no_stdin: options.NoStdin = False,
     flags: options.Flags,
 ) -> int:
-    """Write one file: code only, no fence, checked for syntax, whole or not at all."""
+    """Write one file: code only, no fence, checked and repaired, whole or not at all."""
     app = app_context(ctx)
     if not output:
         raise UsageError("gen needs -o FILE", "aigc gen 'a word counter' -o wc.py; -o - prints the code")
     target = None if output == STDOUT else named_path(output, app.cwd)
     if target:
-        refuse_bad_target(target, output, overwrite=force)
+        refuse_bad_target(target, output, overwrite=force or dry_run)
     language = _language(lang, "" if target is None else output)
+    goal = _Goal(output, target, language, is_dry=dry_run, keeps_draft=not no_draft, as_json=as_json)
     settings = app.resolve_settings(flags).settings
     sampling_from(settings, Sampling(), stop or ())  # a bad value is told before a model is loaded
     inputs = read_inputs(app, prompt or [], file or [], no_stdin=no_stdin)
-    name = "" if target is None else target.name
-    task = FileTask(inputs.prompt, inputs.attachments, name, language)
+    checks = _checks(app, goal, inputs, check, run_examples=run_examples)
     if target and language is None:
         note(app, f"no language is known for {output!r}; --lang names one")
+    task = FileTask(inputs.prompt, inputs.attachments, goal.file_name, language)
     with closing(app.open_engine(settings)) as engine:
         refuse_oversize(len(inputs.message), engine.info.n_ctx)
-        sampling = sampling_from(settings, engine.info.sampling, stop or ())
-        request = replace(file_request(task, settings.system, sampling), private=not settings.history)
-        reply = run_reply(app, engine, request, _views(app, settings, task, to_stdout=target is None))
-    code = code_of_reply(task, reply.text)
-    if settings.stats:
-        app.stderr.write(stats_line(reply.done) + "\n")
-    failure = _failure(task, reply, code)
-    if target is None:
-        _print(app, settings, task, code)
-    elif failure is None:
-        write_atomic(target, code, output)
-        what = language.name if language else "text"
-        note(app, f"wrote {output} ({code.count(chr(10)):,} lines, {what})")
-    elif code:
-        raise _with_draft(failure, target, output, code)
-    if failure:
-        raise failure
-    return ExitCode.DONE
+        plan = Plan(
+            task,
+            settings.system,
+            sampling_from(settings, engine.info.sampling, stop or ()),
+            is_temperature_set=settings.temperature is not None,
+            tries=tries,
+            candidates=candidates,
+            private=not settings.history,
+        )
+        to_stdout = target is None and not as_json
+        drafting = run_tries(app, settings, engine, plan, checks, to_stdout=to_stdout)
+    return _finish(app, settings, goal, drafting)
 
 
 def _language(lang: str | None, output: str) -> Language | None:
@@ -99,62 +165,129 @@ def _language(lang: str | None, output: str) -> Language | None:
     return language
 
 
-def _views(app: AppContext, settings: Settings, task: FileTask, *, to_stdout: bool) -> list[View]:
-    """Code is watched as it is written wherever a terminal is, and never twice on the same one."""
-    progress = prefill_progress(app)
-    stream = app.stdout if to_stdout else app.stderr
-    if not detect_traits(stream, app.env, settings.color).moves_cursor:
-        return [progress]
-    return [progress, _CodeView(open_view(stream, app.env, settings), task)]
-
-
-class _CodeView:
-    """Shows a reply that begins inside a block of code to a view of Markdown."""
-
-    def __init__(self, view: View, task: FileTask) -> None:
-        self._view = view
-        self._task = task
-        self._begun = False
-
-    def show(self, event: Event) -> None:
-        """Open the block before the first text; the view itself ends one that is left open."""
-        if isinstance(event, Delta) and not self._begun:
-            self._begun = True
-            self._view.show(Delta(self._task.reply_prefix, n_tokens=0))
-        self._view.show(event)
-
-    def close(self) -> None:
-        """End the reply."""
-        self._view.close()
-
-
-def _print(app: AppContext, settings: Settings, task: FileTask, code: str) -> None:
-    if code and not detect_traits(app.stdout, app.env, settings.color).moves_cursor:
-        tag = task.language.tag if task.language else ""
-        show_code(app, settings, [CodeBlock(tag, code)])
-
-
-def _failure(task: FileTask, reply: Reply, code: str) -> AigcError | None:
-    """Why this code is not what was asked for."""
-    if error := cut_short(reply):
-        return error
-    if not code:
-        return NoCodeInReply("the reply holds no code", "say what the file shall do")
-    if problems := parse(task.language, code).problems:
-        return CheckFailed(
-            f"the code is no valid {_name(task)}: {problems[0]}", "run it again, or say it otherwise"
+def _checks(
+    app: AppContext, goal: _Goal, inputs: Inputs, command: str | None, *, run_examples: bool
+) -> list[Check]:
+    """What the drafts must pass, the cheapest first."""
+    language = goal.language
+    suffix = language.suffixes[0] if language and language.suffixes else ".txt"
+    name = goal.file_name or f"draft{suffix}"
+    checks: list[Check] = [SyntaxCheck(language)] if language and language.grammar else []
+    if command is not None:
+        refuse_missing_program(command, app.env)
+        checks.append(CommandCheck(command, name, app.cwd, app.env))
+    if not run_examples:
+        return checks
+    if language is None or not interpreter_for(language, app.env):
+        what = language.name if language else "a file of no known language"
+        raise UsageError(f"--run-examples can't run {what}", "it runs Python, and JavaScript where node is")
+    examples = tuple(runnable(find_examples(inputs.prompt), language))
+    if not examples:
+        raise UsageError(
+            "--run-examples: the prompt holds no example", "such as: f(2) == 4, or: f(2) returns 4"
         )
-    return None
+    isolation = find_isolation(app.env.get("PATH"))
+    note(app, f"each draft is run on {len(examples)} of your examples: {isolation.meaning}")
+    return [*checks, ExampleCheck(examples, language, name, app.cwd, app.env, isolation)]
 
 
-def _with_draft(failure: AigcError, target: Path, output: str, code: str) -> AigcError:
-    """Keep what the model wrote beside the file, which stays as it was."""
-    draft = target.with_name(f"{target.name}.draft")
-    write_atomic(draft, code)
-    failure.message += f"; {output} is not written"
-    failure.hint = f"the draft is in {output}.draft" + (f"; {failure.hint}" if failure.hint else "")
-    return failure
+def _finish(app: AppContext, settings: Settings, goal: _Goal, drafting: Drafting) -> int:
+    failure = drafting.stopped or _failure(drafting.best)
+    code = drafting.code
+    is_written = failure is None and goal.target is not None and not goal.is_dry
+    if is_written and goal.target:
+        write_atomic(goal.target, code, goal.output)
+    if goal.as_json:
+        report = _report(goal, drafting, failure, is_written=is_written)
+        app.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
+    elif code and (goal.target is None or (goal.is_dry and failure is None)):
+        # on a terminal, code that goes to stdout is watched as it comes
+        is_screen = detect_traits(app.stdout, app.env, settings.color).moves_cursor
+        _print(app, settings, goal, code, was_watched=is_screen and drafting.shows_best_last)
+    if is_written:
+        note(app, f"wrote {goal.output} ({_described(goal, code)})")
+    if failure is None:
+        return ExitCode.DONE
+    if code and goal.target:
+        _keep_draft(goal, goal.target, code, failure)
+    raise failure
 
 
-def _name(task: FileTask) -> str:
-    return task.language.name if task.language else "text"
+def _described(goal: _Goal, code: str) -> str:
+    language = goal.language
+    unchecked = ", unchecked" if language and not language.grammar else ""
+    return f"{code.count(chr(10)):,} lines, {language.name if language else 'text'}{unchecked}"
+
+
+def _failure(best: Judged | None) -> AigcError | None:
+    """Why the best draft is not what was asked for."""
+    if best is None or best.is_passed:
+        return None
+    if error := cut_short_by(best.draft.finish_reason):
+        return error
+    if not best.draft.code:
+        return NoCodeInReply("the reply holds no code", "say what the file shall do")
+    said = best.failure.said if best.failure else ""
+    return CheckFailed(f"no draft passed: {said}", "run it again, raise --tries, or say it otherwise")
+
+
+def _keep_draft(goal: _Goal, target: Path, code: str, failure: AigcError) -> None:
+    """Keep the best that the model wrote beside the file, which stays as it was."""
+    failure.message += f"; {goal.output} is not written"
+    if goal.is_dry or not goal.keeps_draft:
+        return
+    write_atomic(target.with_name(f"{target.name}.draft"), code)
+    failure.hint = f"the draft is in {goal.output}.draft" + (f"; {failure.hint}" if failure.hint else "")
+
+
+def _print(app: AppContext, settings: Settings, goal: _Goal, code: str, *, was_watched: bool) -> None:
+    if goal.target and goal.target.exists():
+        diff = _diff(goal.output, read_text(goal.target, goal.output), code)
+        show_code(app, settings, [CodeBlock("diff", diff)])
+    elif goal.target or not was_watched:
+        show_code(app, settings, [CodeBlock(goal.language.tag if goal.language else "", code)])
+
+
+def _diff(name: str, old: str, new: str) -> str:
+    lines = unified_diff(
+        old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{name}", f"b/{name}"
+    )
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+
+
+def _report(
+    goal: _Goal, drafting: Drafting, failure: AigcError | None, *, is_written: bool
+) -> dict[str, Any]:
+    stats = [reply.done.stats for reply in drafting.replies]
+    return {
+        "file": goal.output,
+        "language": goal.language.tag if goal.language else None,
+        "passed": failure is None,
+        "written": is_written,
+        "error": failure.message if failure else None,
+        "code": drafting.code,
+        "tries": [
+            {
+                "number": attempt.number,
+                "way": attempt.way.value,
+                "passed": attempt.judged.is_passed,
+                "doubt": attempt.judged.doubt or None,
+                "checks": [
+                    {"name": each.check, "passed": each.is_passed, "said": each.said or None}
+                    for each in attempt.judged.verdicts
+                ],
+            }
+            for attempt in drafting.tried
+        ],
+        "tokens": {
+            "prompt": sum(each.prompt_tokens for each in stats),
+            "cached": sum(each.cached_tokens for each in stats),
+            "reply": sum(each.reply_tokens for each in stats),
+        },
+        "timings": {
+            "prefill_s": sum(each.prefill_s for each in stats),
+            "decode_s": sum(each.decode_s for each in stats),
+        },
+    }

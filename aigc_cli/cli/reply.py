@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 from aigc_cli.cli.context import AppContext
@@ -22,11 +22,13 @@ class Reply:
 
     Attributes:
         first_token_s: from the request to the first text, in seconds; None if there was none.
+        mean_logprob: of its tokens; None unless the request asked for probabilities.
     """
 
     text: str
     done: Done
     first_token_s: float | None
+    mean_logprob: float | None = None
 
 
 def run_reply(app: AppContext, engine: Engine, request: Request, views: Sequence[View]) -> Reply:
@@ -35,9 +37,12 @@ def run_reply(app: AppContext, engine: Engine, request: Request, views: Sequence
     The first Ctrl-C ends the reply (its `Done` says so, nothing is raised); a second one, while it is ending,
     raises KeyboardInterrupt. A view that fails, such as one whose reader went away, stops the engine at once.
     """
-    pieces: list[str] = []
-    first_token_s: float | None = None
-    done: Done | None = None
+    return run_replies(app, engine, request, views)[0]
+
+
+def run_replies(app: AppContext, engine: Engine, request: Request, views: Sequence[View]) -> list[Reply]:
+    """The replies of all candidates of a request, as `run_reply` streams one."""
+    growing = [_Growing() for _ in range(request.candidates)]
     started = app.clock()
     with ExitStack() as stack:
         for view in views:
@@ -49,15 +54,34 @@ def run_reply(app: AppContext, engine: Engine, request: Request, views: Sequence
             for view in views:
                 view.show(event)
             if isinstance(event, Delta):
-                first_token_s = app.clock() - started if first_token_s is None else first_token_s
-                pieces.append(event.text)
+                growing[event.candidate].add(event, app.clock() - started)
             elif isinstance(event, Done):
-                done = event
-    if done is None:
-        raise EngineError(
-            "the engine stopped in the middle of a reply", "try again; aigc doctor checks the machine"
-        )
-    return Reply("".join(pieces), done, first_token_s)
+                growing[event.candidate].done = event
+    return [each.reply() for each in growing]
+
+
+@dataclass(slots=True)
+class _Growing:
+    """One reply while its events come."""
+
+    pieces: list[str] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    first_token_s: float | None = None
+    done: Done | None = None
+
+    def add(self, delta: Delta, after_s: float) -> None:
+        if self.first_token_s is None:
+            self.first_token_s = after_s
+        self.pieces.append(delta.text)
+        self.logprobs += [token.logprob for token in delta.tokens]
+
+    def reply(self) -> Reply:
+        if self.done is None:
+            raise EngineError(
+                "the engine stopped in the middle of a reply", "try again; aigc doctor checks the machine"
+            )
+        mean = sum(self.logprobs) / len(self.logprobs) if self.logprobs else None
+        return Reply("".join(self.pieces), self.done, self.first_token_s, mean)
 
 
 def prefill_progress(app: AppContext) -> PrefillProgress:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from aigc_cli.chat.prompt import Attachment, build_user_message, system_message
+from aigc_cli.chat.prompt import Attachment, build_user_message, fenced, system_message
 from aigc_cli.engine.base import Chat, Message, Request, Sampling
 from aigc_cli.tasks.code_blocks import extract_code_blocks
 from aigc_cli.tasks.languages import Language, language_called
@@ -41,9 +41,27 @@ class FileTask:
 
 def file_request(task: FileTask, system: str | None, sampling: Sampling) -> Request:
     """The request for one file; `sampling.stop` is extended by the closing fence."""
+    prompt = f"{task.prompt}\n\n{_INSTRUCTION.format(what=_what(task))}"
+    return _request(task, prompt, system, sampling)
+
+
+def repair_request(task: FileTask, code: str, error: str, system: str | None, sampling: Sampling) -> Request:
+    """The request for a better version of a draft. In one message: small models lose a thread."""
+    tag = task.language.tag if task.language else ""
+    instruction = _INSTRUCTION.format(what=_what(task))
+    prompt = (
+        f"{task.prompt}\n\nThis version is wrong:\n{fenced(code, tag)}\n\n{error}\n\n"
+        f"Find the mistake and correct it. {instruction}"
+    )
+    return _request(task, prompt, system, sampling)
+
+
+def _what(task: FileTask) -> str:
     kind = f" ({task.language.name})" if task.language else ""
-    what = f"the file {task.file_name}{kind}" if task.file_name else f"one file{kind}"
-    prompt = f"{task.prompt}\n\n{_INSTRUCTION.format(what=what)}"
+    return f"the file {task.file_name}{kind}" if task.file_name else f"one file{kind}"
+
+
+def _request(task: FileTask, prompt: str, system: str | None, sampling: Sampling) -> Request:
     messages = (*system_message(system), Message("user", build_user_message(prompt, task.attachments)))
     # The line break after the fence lets a fence that opens a block (```python) go by: see `code_of_reply`.
     stop = (*sampling.stop, f"\n{task.fence}\n")

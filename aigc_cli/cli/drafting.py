@@ -24,15 +24,15 @@ class Drafting:
     """What has come of the tries so far.
 
     Attributes:
-        best: None before the first whole draft.
-        partial: the code of a reply that was interrupted.
+        best: None before a draft was judged.
+        unjudged: the newest code, which may be a part of a reply that was interrupted.
         replies: every candidate of every try.
         stopped: what ended the tries before their time.
     """
 
     tried: list[Attempt] = field(default_factory=list)
     best: Judged | None = None
-    partial: str = ""
+    unjudged: str = ""
     replies: list[Reply] = field(default_factory=list)
     stopped: AigcError | None = None
 
@@ -45,7 +45,7 @@ class Drafting:
     @property
     def code(self) -> str:
         """The best there is; empty if there is nothing."""
-        return self.best.draft.code if self.best and self.best.draft.code else self.partial
+        return self.best.draft.code if self.best and self.best.draft.code else self.unjudged
 
 
 def run_tries(
@@ -71,9 +71,11 @@ def run_tries(
         if settings.stats:
             app.stderr.writelines(stats_line(reply.done) + "\n" for reply in replies)
         if any(reply.done.finish_reason is FinishReason.INTERRUPTED for reply in replies):
-            drafting.partial = code_of_reply(plan.task, replies[0].text)
+            drafting.unjudged = code_of_reply(plan.task, replies[0].text)
             raise Interrupted
-        return [_draft(plan.task, reply) for reply in replies]
+        drafts = [_draft(plan.task, reply) for reply in replies]
+        drafting.unjudged = drafts[0].code
+        return drafts
 
     try:
         with closing(attempts(plan, sample, checks)) as trying:

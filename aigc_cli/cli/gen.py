@@ -44,6 +44,12 @@ _Check = Annotated[
 _RunExamples = Annotated[
     bool, typer.Option("--run-examples", help="run the code on the examples in the prompt, in a sandbox")
 ]
+_DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="print the code, or the diff to an existing file, and write nothing"),
+]
+_NoDraft = Annotated[bool, typer.Option("--no-draft", help="keep no FILE.draft when no draft passes")]
+_Json = Annotated[bool, typer.Option("--json", help="print a report with the code and all tries")]
 _Candidates = Annotated[
     int | None,
     typer.Option(
@@ -106,20 +112,13 @@ def gen(
         typer.Option("--lang", metavar="NAME", help="its language, when the file name does not tell"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="print the code, or the diff to an existing file, and write nothing"),
-    ] = False,
+    dry_run: _DryRun = False,
     check: _Check = None,
     run_examples: _RunExamples = False,
     tries: _Tries = 3,
     candidates: _Candidates = None,
-    no_draft: Annotated[
-        bool, typer.Option("--no-draft", help="keep no FILE.draft when no draft passes")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print a report with the code and all tries")
-    ] = False,
+    no_draft: _NoDraft = False,
+    as_json: _Json = False,
     stop: options.Stop = None,
     no_stdin: options.NoStdin = False,
     flags: options.Flags,

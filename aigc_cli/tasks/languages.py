@@ -12,8 +12,8 @@ class Grammar:
     Attributes:
         package: the module to import.
         function: what makes the grammar there.
-        is_exact: whether all that it complains about is wrong: none of up to 200 real files made it complain.
-            Else its complaints are doubts.
+        is_exact: whether all that it complains about is wrong: benchmarks/grammars.py found no good file that
+            it complained about. Else its complaints are doubts.
     """
 
     package: str

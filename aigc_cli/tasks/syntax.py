@@ -144,7 +144,8 @@ def _complaint(node: "tree_sitter.Node") -> "tuple[tree_sitter.Node, str] | None
         return node, f"{_quoted(node.type)} is missing"
     if node.is_error and not any(child.has_error for child in node.children):
         text = (node.text or b"").decode("utf-8", "replace").strip()
-        return node, f"{_quoted(text)} is not expected here"
+        what = _quoted(text) if text else "what stands here"
+        return node, f"{what} is not expected"
     return None
 
 

@@ -12,6 +12,9 @@ from aigc_cli.tasks.languages import Language, language_called
 from aigc_cli.tasks.run_examples import interpreter_for, runnable
 from aigc_cli.tasks.sandbox import Isolation, find_isolation
 
+DATACLASS = (
+    "from dataclasses import dataclass\n@dataclass\nclass A:\n    n: int\ndef f(n): return A(2 * n).n\n"
+)
 ENV = {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
 
 
@@ -148,7 +151,7 @@ def test_an_example_that_fails_says_how(prompt: str, code: str, said: str) -> No
         ("Input: 3 4\nOutput: 7", "print(sum(map(int, input().split())))\n"),
         ("输入 3 4，输出 7。", "import sys\na, b = sys.stdin.read().split()\nprint(int(a) + int(b))\n"),
         ("Input: nums = [3, 4], k = 0\nOutput: 7", "def add(nums, k): return sum(nums) + k\n"),
-        ("f(2) == 4", "import dataclasses\n@dataclasses.dataclass\nclass A:\n    n: int\nf = lambda n: 2 * A(n).n\n"),
+        ("f(2) == 4", DATACLASS),
         ("f(2) == 4", "def f(n): return 4\nif __name__ == '__main__':\n    input()\n"),
     ],
 )  # fmt: skip

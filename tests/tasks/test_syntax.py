@@ -77,9 +77,9 @@ def test_broken_code_is_told_with_its_place(tag: str) -> None:
         ("go", "package a\n\nfunc f() {\n\tx := 1\n", "line 3, column 10: '{' is never closed"),
         ("java", "class A { int f() { return 1; } } }\n", "line 1, column 35: '}' closes nothing"),
         ("rust", "fn f() {\n    g(1];\n}\n", "line 2, column 8: ']' does not close the '(' of line 2"),
-        ("go", 'package a\n\nvar s = f("中文", 1 2)\n', "line 3, column 19: '2' is not expected here"),
+        ("go", 'package a\n\nvar s = f("中文", 1 2)\n', "line 3, column 19: '2' is not expected"),
         ("java", "class A { int a = 1 int b; }\n", "line 1, column 20: ';' is missing"),
-        ("html", "<p>中</p><script>let = = 1;</script>\n", "line 1, column 23: '=' is not expected here"),
+        ("html", "<p>中</p><script>let = = 1;</script>\n", "line 1, column 23: '=' is not expected"),
     ],
 )
 def test_a_problem_names_line_column_in_characters_and_text(tag: str, code: str, said: str) -> None:

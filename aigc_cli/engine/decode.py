@@ -10,6 +10,7 @@ from typing import Generic
 from aigc_cli.engine.candidates import decode_together
 from aigc_cli.engine.evaluation import Aborted, EvaluateRows, S
 from aigc_cli.engine.reply import REPLY_ROOM, Reply
+from aigc_cli.engine.speculate import Speculation, decode_with_drafts
 from aigc_cli.errors import ContextOverflow
 from aigc_cli.events import Done, Event, FinishReason, Prefill, Stats
 
@@ -27,11 +28,22 @@ class Decoding(Generic[S]):
         replies: Sequence[Reply],
         evaluate_rows: EvaluateRows[S],
         clock: Callable[[], float],
+        speculation: Speculation | None = None,
     ) -> None:
+        """Put the parts together.
+
+        Args:
+            sequence: where the prompt goes, and the first reply.
+            replies: those to draw.
+            evaluate_rows: evaluates a token of each of several sequences.
+            clock: seconds.
+            speculation: guesses ahead, for a reply that is drawn alone.
+        """
         self._sequence = sequence
         self._replies = replies
         self._evaluate_rows = evaluate_rows
         self._clock = clock
+        self._speculation = speculation
         self._n_prompt = self._n_cached = 0
         self._started_at = clock()
         self._read_at: float | None = None  # when the whole prompt was evaluated
@@ -76,15 +88,24 @@ class Decoding(Generic[S]):
                 self._sequence, self._n_prompt, self._replies, self._evaluate_rows, self._finish
             )
             return
-        sequence, (reply,) = self._sequence, self._replies
+        (reply,) = self._replies
+        if self._speculation is None:
+            yield from self._decode_plainly(reply)
+        else:
+            yield from decode_with_drafts(
+                self._sequence, self._n_prompt, reply, self._speculation, self._clock
+            )
+        yield from self._finish(reply)
+
+    def _decode_plainly(self, reply: Reply) -> Iterator[Event]:
+        sequence = self._sequence
         while True:
             if delta := reply.draw(sequence.handle):
                 yield delta
             if reply.finish_reason:
-                break
+                return
             sequence.reserve(self._n_prompt + len(reply.tokens))
             sequence.evaluate(reply.tokens[-1:])
-        yield from self._finish(reply)
 
     def _finish(self, reply: Reply) -> Iterator[Event]:
         """The last events of a reply that has ended."""
@@ -92,6 +113,13 @@ class Decoding(Generic[S]):
             yield delta
         now = self._clock()
         read_at = now if self._read_at is None else self._read_at
-        n_reply = len(reply.tokens)
-        stats = Stats(self._n_prompt, self._n_cached, n_reply, read_at - self._started_at, now - read_at)
+        stats = Stats(
+            self._n_prompt,
+            self._n_cached,
+            len(reply.tokens),
+            prefill_s=read_at - self._started_at,
+            decode_s=now - read_at,
+            drafted_tokens=reply.n_drafted,
+            accepted_tokens=reply.n_accepted,
+        )
         yield Done(reply.finish_reason or FinishReason.STOP, stats, reply.number)

@@ -28,6 +28,7 @@ from aigc_cli.engine.saved_prefixes import (
     identity,
 )
 from aigc_cli.engine.sequence import TokenSequence
+from aigc_cli.engine.speculate import BatchCosts, Speculation
 from aigc_cli.errors import EngineError
 from aigc_cli.events import Event
 
@@ -43,6 +44,7 @@ class EngineOptions:
         n_ctx: limit of the context window, in tokens.
         n_gpu_layers: transformer blocks on the GPU; -1 is all.
         repack_weights: rearrange weights for this CPU: decode gains 10-25 %, load and prefill lose more.
+        speculate: guess ahead where that is expected to pay.
         sampling: what the model's publisher recommends.
         sha256: hash of the model file, when it is known.
         kv_directory: where KV prefixes are saved; None saves none.
@@ -56,6 +58,7 @@ class EngineOptions:
     n_gpu_layers: int = 0
     repack_weights: bool = False
     guard_loops: bool = True
+    speculate: bool = True
     sampling: Sampling = field(default_factory=Sampling)
     sha256: str | None = None
     kv_directory: Path | None = None
@@ -87,6 +90,7 @@ class LlamaEngine:
         self._saved = _open_store(options)
         self._replies = ReplyMemory(self._saved.reply_tokens if self._saved else lambda _text: None)
         self._used: list[tuple[TokenSequence, Request]] = []  # by requests since something was last saved
+        self._batch_costs = BatchCosts()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llama.cpp")
         self._closing = threading.Event()
         loading = self._worker.submit(self._load)
@@ -158,8 +162,9 @@ class LlamaEngine:
             replies = [self._reply(number, request, stack) for number in range(request.candidates)]
             sequence = stack.enter_context(self._open(prompt, request))
             try:
-                decoding = Decoding(sequence, replies, self._context.evaluate_rows, self._clock)
-                yield from decoding.run(prompt)
+                speculation = self._speculation(request, prompt)
+                rows = self._context.evaluate_rows
+                yield from Decoding(sequence, replies, rows, self._clock, speculation).run(prompt)
             finally:
                 self._note(sequence, len(prompt), replies, request)
 
@@ -208,6 +213,14 @@ class LlamaEngine:
         ]
         saved = self._saved.size if self._saved else None
         return CacheReport(self._context.capacity, self._context.n_ctx_limit, tuple(held), saved)
+
+    def _speculation(self, request: Request, prompt: list[int]) -> Speculation | None:
+        # A rejected draft has to be taken back, which recurrent models and sliding windows can't do.
+        can_take_back = self._context.can_truncate and not self._model.n_sliding_window
+        if request.candidates > 1 or not self._options.speculate or not can_take_back:
+            return None
+        prediction = self._model.tokenize(request.prediction, special=False)
+        return Speculation(self._batch_costs, prediction, prompt)
 
     def _reply(self, number: int, request: Request, stack: ExitStack) -> Reply:
         """A candidate's reply; the stack frees what it needs."""

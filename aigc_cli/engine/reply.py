@@ -67,6 +67,8 @@ class Reply:
         number: of the candidate.
         tokens: those drawn, the model's end token excluded.
         finish_reason: why it ended; None while it goes on.
+        n_drafted: tokens that were guessed ahead and verified.
+        n_accepted: how many of those were drawn.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Reply:
         self._unspelled: list[TokenLogprob] = []
         self.tokens: list[int] = []
         self.finish_reason: FinishReason | None = None
+        self.n_drafted = self.n_accepted = 0
 
     @property
     def text(self) -> str:

@@ -26,6 +26,7 @@ def open_engine(tiny_model: Path) -> Iterator[OpenEngine]:
         *,
         n_ctx: int = N_CTX,
         guard_loops: bool = False,
+        speculate: bool = True,
         kv_directory: Path | None = None,
         sha256: str | None = None,
     ) -> LlamaEngine:
@@ -35,6 +36,7 @@ def open_engine(tiny_model: Path) -> Iterator[OpenEngine]:
             n_ctx,
             n_threads=1,
             guard_loops=guard_loops,
+            speculate=speculate,
             kv_directory=kv_directory,
             sha256=sha256,
         )

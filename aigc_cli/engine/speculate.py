@@ -1,0 +1,137 @@
+"""Speculative decoding: guessed tokens are evaluated in one batch and kept as far as the model agrees.
+
+Each row of a draft is drawn by the reply's own sampler from the model's own distribution, and the draft goes
+on only where the drawn token is the guessed one. So the reply is what it would be without drafts, greedy or
+sampled. What drafts change is the time: a batch of 16 costs less than 16 steps; what it costs is measured.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+
+from aigc_cli.engine.draft import Drafter
+from aigc_cli.engine.evaluation import TokenCells
+from aigc_cli.engine.reply import Reply
+from aigc_cli.events import Delta
+
+# What a batch costs in single steps until it was measured: a 1.5B model on two cores with AVX-512. A GPU is
+# found to be cheaper at the first draft. 64 would be no slower than 63, but from there on llama.cpp's flash
+# attention takes a kernel that rounds ten times more coarsely (logits of 32-bit weights: 0.01 off).
+PRIOR_COSTS = {1: 1.0, 2: 1.8, 3: 2.6, 4: 3.2, 8: 6.7, 16: 7.5, 24: 10.0, 32: 11.5, 48: 15.0, 63: 17.5}
+SIZES = tuple(PRIOR_COSTS)
+NEWEST_SHARE = 0.2  # of the newest measurement in the running mean
+WORTH_IT = 1.1  # expected gain in speed from which a draft is tried
+# What wrong drafts may cost: this share of the time so far, and at first so many steps. Steps that were won
+# can be lost again.
+TOLERATED_LOSS = 0.01
+GRACE, GRACE_FOR_PREDICTION = 7.0, 32.0
+
+
+class BatchCosts:
+    """Seconds that batches of different sizes take on this machine, measured or guessed from others."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, float] = {}
+
+    def note(self, n_rows: int, seconds: float) -> None:
+        """Take a measurement."""
+        size = self._size(n_rows)
+        mean = self._seconds.get(size, seconds)
+        self._seconds[size] = mean + NEWEST_SHARE * (seconds - mean)
+
+    def in_steps(self, n_rows: int) -> float:
+        """What a batch costs, in evaluations of a single token."""
+        size = self._size(n_rows)
+        step = self._seconds.get(1)
+        if size == 1 or not step:
+            return PRIOR_COSTS[size]
+        if known := self._seconds.get(size):
+            return max(1.0, known / step)
+        errors = [
+            math.log(seconds / step / PRIOR_COSTS[other])
+            for other, seconds in self._seconds.items()
+            if other > 1 and seconds > 0
+        ]
+        return max(1.0, PRIOR_COSTS[size] * math.exp(sum(errors) / len(errors) if errors else 0))
+
+    @staticmethod
+    def _size(n_rows: int) -> int:
+        return SIZES[min(bisect_left(SIZES, n_rows), len(SIZES) - 1)]
+
+
+class Speculation:
+    """Decides how long the next draft is, down to none."""
+
+    def __init__(self, costs: BatchCosts, prediction: Sequence[int], prompt: Sequence[int]) -> None:
+        self._costs = costs
+        self._prediction = prediction
+        self._prompt = prompt
+        self._won = 0.0  # steps that drafts have saved so far; below 0: lost
+        self._grace = GRACE_FOR_PREDICTION if prediction else GRACE
+        self._drafter: Drafter | None = None
+        self._n_seen = 0  # tokens of the reply that the drafter knows
+
+    def draft(self, reply: Reply) -> list[int]:
+        """The tokens to try after the last one drawn."""
+        if self._drafter is None:
+            # Only now that the first token is out: the index of 4,000 tokens takes a millisecond.
+            self._drafter = Drafter(self._prediction, self._prompt)
+        for token in reply.tokens[self._n_seen :]:
+            self._drafter.push(token)
+        self._n_seen = len(reply.tokens)
+        return self._drafter.draft(self._length(self._drafter, reply))
+
+    def _length(self, drafter: Drafter, reply: Reply) -> int:
+        chances = drafter.chances(min(SIZES[-1], reply.n_left) - 1)
+        if not chances:
+            return 0
+        tolerated = self._grace + TOLERATED_LOSS * len(reply.tokens)
+        best, length, expected, taken = WORTH_IT, 0, 1.0, 0
+        for size in (*(size for size in SIZES[1:] if size <= len(chances)), len(chances) + 1):
+            expected += sum(chances[taken : size - 1])
+            taken = size - 1
+            cost = self._costs.in_steps(size)
+            if expected / cost > best and self._won + tolerated >= cost - 1:
+                best, length = expected / cost, taken
+        return length
+
+    def measured(self, n_draft: int, n_drawn: int, seconds: float) -> None:
+        """Take what a batch cost and brought."""
+        self._costs.note(n_draft + 1, seconds)
+        if n_draft:
+            self._won += n_drawn - self._costs.in_steps(n_draft + 1)
+
+
+def decode_with_drafts(
+    sequence: TokenCells,
+    n_prompt: int,
+    reply: Reply,
+    speculation: Speculation,
+    clock: Callable[[], float],
+) -> Iterator[Delta]:
+    """Draw a reply to its end, after the prompt in `sequence`, whose last token was just evaluated.
+
+    Raises:
+        Aborted: the evaluation was cancelled; the reply has no finish reason yet.
+    """
+    if delta := reply.draw(sequence.handle):
+        yield delta
+    while reply.finish_reason is None:
+        draft = speculation.draft(reply)
+        n_known = len(reply.tokens)
+        sequence.reserve(n_prompt + n_known + len(draft))
+        started = clock()
+        sequence.evaluate([reply.tokens[-1], *draft], all_logits=True)
+        for row in range(len(draft) + 1):
+            delta = reply.draw(sequence.handle, row)
+            if row == 0:  # a GPU is waited for when the first logits are read
+                seconds = clock() - started
+            if delta:
+                yield delta
+            if reply.finish_reason or reply.tokens[-1:] != draft[row : row + 1]:
+                break
+        speculation.measured(len(draft), row + 1, seconds)
+        if draft:
+            reply.n_drafted += len(draft)
+            reply.n_accepted += row
+            sequence.truncate(n_prompt + n_known + row)

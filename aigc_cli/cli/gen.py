@@ -1,9 +1,9 @@
 """`aigc gen`: one file from a description, checked and repaired."""
 
 import json
+import shlex
 from contextlib import closing
 from dataclasses import dataclass
-from difflib import unified_diff
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,12 +20,14 @@ from aigc_cli.cli.options import app_context, setting_options
 from aigc_cli.cli.report import note
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import MOST_CANDIDATES, Sampling
-from aigc_cli.errors import AigcError, CheckFailed, ExitCode, NoCodeInReply, UsageError
+from aigc_cli.errors import AigcError, CheckFailed, ExitCode, FileError, NoCodeInReply, UsageError
 from aigc_cli.render.console import detect_traits
 from aigc_cli.tasks.checks import Check, CommandCheck, ExampleCheck, SyntaxCheck, refuse_missing_program
 from aigc_cli.tasks.code_blocks import CodeBlock
 from aigc_cli.tasks.examples import find_examples
 from aigc_cli.tasks.generate import FileTask
+from aigc_cli.tasks.hunks import unified_diff
+from aigc_cli.tasks.journal import Journal, Replacement
 from aigc_cli.tasks.languages import Language, language_called, language_of
 from aigc_cli.tasks.repair import RETRY_CANDIDATES, Judged, Plan
 from aigc_cli.tasks.run_examples import interpreter_for, runnable
@@ -80,11 +82,14 @@ class _Goal:
     Attributes:
         output: as the person wrote it.
         target: None for stdout.
+        before: what the target held when the command began; None if it was not there.
     """
 
     output: str
     target: Path | None
+    before: bytes | None
     language: Language | None
+    prompt: str
     is_dry: bool
     keeps_draft: bool
     as_json: bool
@@ -127,32 +132,43 @@ def gen(
     app = app_context(ctx)
     if not output:
         raise UsageError("gen needs -o FILE", "aigc gen 'a word counter' -o wc.py; -o - prints the code")
-    target = None if output == STDOUT else named_path(output, app.cwd)
-    if target:
-        refuse_bad_target(target, output, overwrite=force or dry_run)
+    target, before = (None, None) if output == STDOUT else _target(app, output, overwrite=force or dry_run)
     language = _language(lang, "" if target is None else output)
-    goal = _Goal(output, target, language, is_dry=dry_run, keeps_draft=not no_draft, as_json=as_json)
     settings = app.resolve_settings(flags).settings
     sampling_from(settings, Sampling(), stop or ())  # a bad value is told before a model is loaded
     inputs = read_inputs(app, prompt or [], file or [], no_stdin=no_stdin)
+    goal = _Goal(
+        output,
+        target,
+        before,
+        language,
+        inputs.prompt,
+        is_dry=dry_run,
+        keeps_draft=not no_draft,
+        as_json=as_json,
+    )
     checks = _checks(app, goal, inputs, check, run_examples=run_examples)
     if target and language is None:
         note(app, f"no language is known for {output!r}; --lang names one")
     task = FileTask(inputs.prompt, inputs.attachments, goal.file_name, language)
     with closing(app.open_engine(settings)) as engine:
         refuse_oversize(len(inputs.message), engine.info.n_ctx)
-        plan = Plan(
-            task,
-            settings.system,
-            sampling_from(settings, engine.info.sampling, stop or ()),
-            is_temperature_set=settings.temperature is not None,
-            tries=tries,
-            candidates=candidates,
-            private=not settings.history,
-        )
+        sampling = sampling_from(settings, engine.info.sampling, stop or ())
+        is_set = settings.temperature is not None
+        plan = Plan(task, settings.system, sampling, is_set, tries, candidates, private=not settings.history)
         to_stdout = target is None and not as_json
         drafting = run_tries(app, settings, engine, plan, checks, to_stdout=to_stdout)
     return _finish(app, settings, goal, drafting)
+
+
+def _target(app: AppContext, output: str, *, overwrite: bool) -> tuple[Path, bytes | None]:
+    """The file to write, and what it holds already."""
+    target = named_path(output, app.cwd)
+    refuse_bad_target(target, output, overwrite=overwrite)
+    try:
+        return target, target.read_bytes() if target.exists() else None
+    except OSError as error:
+        raise FileError(f"{output!r} can't be read: {error.strerror}", "choose another name") from error
 
 
 def _language(lang: str | None, output: str) -> Language | None:
@@ -195,7 +211,7 @@ def _finish(app: AppContext, settings: Settings, goal: _Goal, drafting: Drafting
     code = drafting.code
     is_written = failure is None and goal.target is not None and not goal.is_dry
     if is_written and goal.target:
-        write_atomic(goal.target, code, goal.output)
+        _write(app, settings, goal, goal.target, code)
     if goal.as_json:
         report = _report(goal, drafting, failure, is_written=is_written)
         app.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
@@ -210,6 +226,18 @@ def _finish(app: AppContext, settings: Settings, goal: _Goal, drafting: Drafting
     if code and goal.target:
         _keep_draft(goal, goal.target, code, failure)
     raise failure
+
+
+def _write(app: AppContext, settings: Settings, goal: _Goal, target: Path, code: str) -> None:
+    """Write the file; one that is overwritten can be had back."""
+    if goal.before is None:
+        write_atomic(target, code, goal.output)
+        return
+    content = code.encode("utf-8", "surrogateescape")
+    words = ["aigc", "gen", *([goal.prompt] if settings.history else []), "-o", goal.output]
+    replacement = Replacement(target, goal.output, goal.before, content)
+    warning = Journal(app.directories.state, app.now).apply([replacement], shlex.join(words))
+    note(app, f"this can't be undone: {warning}" if warning else "aigc undo brings the old file back")
 
 
 def _described(goal: _Goal, code: str) -> str:
@@ -241,19 +269,10 @@ def _keep_draft(goal: _Goal, target: Path, code: str, failure: AigcError) -> Non
 
 def _print(app: AppContext, settings: Settings, goal: _Goal, code: str, *, was_watched: bool) -> None:
     if goal.target and goal.target.exists():
-        diff = _diff(goal.output, read_text(goal.target, goal.output), code)
+        diff = unified_diff(goal.output, read_text(goal.target, goal.output), code)
         show_code(app, settings, [CodeBlock("diff", diff)])
     elif goal.target or not was_watched:
         show_code(app, settings, [CodeBlock(goal.language.tag if goal.language else "", code)])
-
-
-def _diff(name: str, old: str, new: str) -> str:
-    lines = unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{name}", f"b/{name}"
-    )
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
-    )
 
 
 def _report(

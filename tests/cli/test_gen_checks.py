@@ -130,6 +130,29 @@ def test_a_doubt_is_told_and_the_file_written(aigc: CommandLine) -> None:
     assert len(aigc.engines[-1].requests) == 2
 
 
+def test_a_file_that_was_overwritten_comes_back(aigc: CommandLine) -> None:
+    Path("x.py").write_text("old", encoding="utf-8")
+    aigc.replies = [GOOD]
+    outcome = aigc.run("gen", "x", "-o", "x.py", "--force")
+    assert "aigc undo brings the old file back" in outcome.err
+    assert Path("x.py").read_text(encoding="utf-8") == GOOD
+    assert aigc.run("undo").code == 0
+    assert Path("x.py").read_text(encoding="utf-8") == "old"
+
+
+def test_a_file_that_changed_meanwhile_is_not_overwritten(aigc: CommandLine) -> None:
+    Path("x.py").write_text("old", encoding="utf-8")
+
+    def meanwhile(_request: Request) -> str:
+        Path("x.py").write_text("newer", encoding="utf-8")
+        return GOOD
+
+    aigc.replies = [meanwhile]
+    outcome = aigc.run("gen", "x", "-o", "x.py", "--force")
+    assert (outcome.code, Path("x.py").read_text(encoding="utf-8")) == (1, "newer")
+    assert "changed meanwhile" in outcome.err
+
+
 # --dry-run, --json
 
 

@@ -31,7 +31,6 @@ def write_tiny_model(
     template: str | None = CHATML,
     n_ctx: int = N_CTX,
     ascii_only: bool = False,
-    merges: Sequence[str] = MERGES,
     fill: tuple[str, ...] = (),
 ) -> Path:
     """A llama-architecture model of two layers that says random bytes, or random ASCII.
@@ -39,7 +38,7 @@ def write_tiny_model(
     `fill` names control tokens for filling in the middle: all of `FILL`, some, or none.
     """
     special = (*fill, *SPECIAL)
-    tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in merges), *special]
+    tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in MERGES), *special]
     kinds = [gguf.TokenType.NORMAL] * (len(tokens) - len(special)) + [gguf.TokenType.CONTROL] * len(special)
     end = len(tokens) - 1
     writer = gguf.GGUFWriter(path, "llama")
@@ -57,7 +56,7 @@ def write_tiny_model(
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
-    writer.add_token_merges(list(merges))
+    writer.add_token_merges(list(MERGES))
     writer.add_bos_token_id(end - 2)
     writer.add_eos_token_id(end)
     writer.add_add_bos_token(False)

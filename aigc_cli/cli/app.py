@@ -3,7 +3,7 @@
 import contextlib
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from aigc_cli.cli.plain_values import HELP_NAMES, convert_plainly
 from aigc_cli.cli.report import note, report_error
 from aigc_cli.cli.route import route
 from aigc_cli.errors import AigcError, ExitCode
+
+if TYPE_CHECKING:
+    from aigc_cli.tasks.cookbook import Cookbook
 
 _EPILOG = "A line that starts with no command is a question: aigc 'why is my loop slow?' -f app.py"
 
@@ -45,13 +48,21 @@ def aigc(
     """A private coding assistant: a quantized model on your own machine, through llama.cpp."""
 
 
-def command_group() -> LazyGroup:
-    """All commands, as typer runs them."""
+def command_group(app: AppContext | None = None) -> LazyGroup:
+    """All commands, as typer runs them, with the recipes of this person here; or with the built-in ones."""
     group = typer.main.get_command(cli)
     if not isinstance(group, LazyGroup):
         raise TypeError(f"typer made {group!r} of the commands")
     convert_plainly(group)
+    if app:
+        group.find_recipes(lambda: _open_cookbook(app))
     return group
+
+
+def _open_cookbook(app: AppContext) -> "Cookbook":
+    from aigc_cli.tasks.cookbook import open_cookbook  # only what is no command of its own needs it
+
+    return open_cookbook(app.directories, app.cwd)
 
 
 def run(argv: Sequence[str], app: AppContext) -> int:
@@ -81,7 +92,7 @@ def _run_reported(argv: Sequence[str], app: AppContext) -> int:
 
 
 def _dispatch(argv: Sequence[str], app: AppContext) -> int:
-    group = command_group()
+    group = command_group(app)
     # typer writes --help and completion scripts to sys.stdout: that is app.stdout in a process, not in a test
     with contextlib.redirect_stdout(app.stdout), contextlib.redirect_stderr(app.stderr):
         if "_AIGC_COMPLETE" in app.env:  # a shell asks for completions; main() answers and exits

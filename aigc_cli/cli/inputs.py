@@ -43,7 +43,7 @@ def read_inputs(app: AppContext, words: Sequence[str], files: Sequence[str], *, 
             f"{STDIN} asks for standard input and --no-stdin leaves it out", "choose one of them"
         )
     prompt = " ".join(word for word in words if word != STDIN).strip()
-    attachments = [attachment for name in files if name != STDIN for attachment in _attach(app, name)]
+    attachments = attach_files(app, files)
     piped = "" if no_stdin or not (asked_for_stdin or not app.stdin.isatty()) else stdin.read_stdin(app)
     if not piped.strip():
         piped = ""
@@ -52,10 +52,20 @@ def read_inputs(app: AppContext, words: Sequence[str], files: Sequence[str], *, 
             "nothing is asked", "aigc 'why is the sky blue?', or aigc < question.txt, or aigc to chat"
         )
     if not prompt:
-        return Inputs(piped, _once(attachments))
+        return Inputs(piped, tuple(attachments))
     if piped:
         attachments.append(Attachment(stdin.NAME, piped))
-    return Inputs(prompt, _once(attachments))
+    return Inputs(prompt, tuple(attachments))
+
+
+def attach_files(app: AppContext, names: Sequence[str]) -> list[Attachment]:
+    """The files that these names and patterns stand for, each once; `-` is none.
+
+    Raises:
+        FileError: one can't be read, or a pattern matches nothing.
+    """
+    found = [attachment for name in names if name != STDIN for attachment in _attach(app, name)]
+    return list(dict.fromkeys(found))
 
 
 def _attach(app: AppContext, name: str) -> list[Attachment]:
@@ -65,11 +75,6 @@ def _attach(app: AppContext, name: str) -> list[Attachment]:
     if binary:
         note(app, f"left out as no text: {', '.join(binary)}")
     return found
-
-
-def _once(attachments: Sequence[Attachment]) -> tuple[Attachment, ...]:
-    """Without those that two patterns both match."""
-    return tuple(dict.fromkeys(attachments))
 
 
 def refuse_oversize(n_characters: int, n_ctx: int) -> None:

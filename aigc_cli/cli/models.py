@@ -11,7 +11,8 @@ from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import app_context
 from aigc_cli.cli.pulling import pull_with_progress, size_text, transfer_view
 from aigc_cli.cli.report import note
-from aigc_cli.errors import ExitCode, Interrupted, InvalidModelFile, UsageError
+from aigc_cli.cli.yes_no import ask_yes
+from aigc_cli.errors import ExitCode, InvalidModelFile, UsageError
 from aigc_cli.models.catalog import ModelSpec, load_catalog
 from aigc_cli.models.choose import DEFAULT_CONTEXT, fits, locate
 from aigc_cli.models.gguf import read_header
@@ -160,12 +161,7 @@ def _write(app: AppContext, line: str) -> None:
 def _confirmed(app: AppContext, question: str) -> bool:
     if not app.stdin.isatty():
         raise UsageError("deleting a model needs a yes, and there is no terminal to ask on", "add --yes")
-    app.stderr.write(sanitize(f"{question} [y/N] "))
-    app.stderr.flush()
-    try:
-        return app.stdin.readline().strip().casefold() in {"y", "yes"}
-    except KeyboardInterrupt:
-        raise Interrupted from None
+    return ask_yes(app, question)
 
 
 def _rows(store: ModelStore, machine: "Machine") -> list[Row]:

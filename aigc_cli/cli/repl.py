@@ -120,7 +120,7 @@ def dispatch(talk: Talk, entry: str) -> str:
     """
     if not entry.strip():
         return ""
-    if command_line := slash.parse(entry):
+    if command_line := slash.parse(talk, entry):
         command, argument = command_line
         draft = command.action(talk, argument) or ""
         talk.keep()  # what was taken back or dropped is so in the session too

@@ -19,8 +19,8 @@ from aigc_cli.errors import UsageError
 
 DEFAULT_COMMAND, CHAT = "ask", "chat"
 _WORDS = {"help": "--help", "version": "--version"}
-# high enough that a question of one word ("explain") is not taken for a command
-_NEARLY = 0.8
+# high enough that a question of one word is not taken for a command: "hello" is 0.8 of "shell"
+_NEARLY = 0.81
 
 
 class Parameter(Protocol):

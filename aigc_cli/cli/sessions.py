@@ -11,8 +11,9 @@ import typer
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import app_context
 from aigc_cli.cli.report import note
-from aigc_cli.errors import ExitCode, Interrupted, SessionError, UsageError
-from aigc_cli.render.console import sanitize, window_size
+from aigc_cli.cli.yes_no import ask_yes
+from aigc_cli.errors import ExitCode, SessionError, UsageError
+from aigc_cli.render.console import window_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -220,9 +221,4 @@ def _as_json(kept: "Kept") -> str:
 def _confirmed(app: AppContext, summary: "Summary") -> bool:
     if not app.stdin.isatty():
         raise UsageError("deleting a session needs a yes, and there is no terminal to ask on", "add --yes")
-    app.stderr.write(sanitize(f"delete {summary.id}, {summary.title!r}, {summary.n_turns} turns? [y/N] "))
-    app.stderr.flush()
-    try:
-        return app.stdin.readline().strip().casefold() in {"y", "yes"}
-    except KeyboardInterrupt:
-        raise Interrupted from None
+    return ask_yes(app, f"delete {summary.id}, {summary.title!r}, {summary.n_turns} turns?")

@@ -10,6 +10,7 @@ from pathlib import Path
 from aigc_cli.chat.prompt import Attachment, build_user_message, fenced
 from aigc_cli.cli.child import Ending, Ran, run_child
 from aigc_cli.cli.talk import Talk
+from aigc_cli.cli.yes_no import NO, YES
 from aigc_cli.engine.base import Message
 from aigc_cli.errors import UsageError
 from aigc_cli.events import Delta
@@ -21,8 +22,6 @@ _MOST_KEPT = 32_768  # characters of output
 _KEPT_PER_TOKEN = 2  # so that output fills about half the window: a token is about four characters
 _NOT_FOUND = 127  # what a shell says of a command that is none
 _SECRET_WORDS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
-YES = ("y", "yes", "j", "ja", "o", "oui", "s", "si", "sí", "是", "是的", "好", "はい")
-NO = ("", "n", "no", "nein", "non", "否", "不", "不要", "いいえ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """The commands inside a chat, as a table: /help, completion and the documentation come from it."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from textwrap import wrap
 
@@ -11,6 +10,8 @@ from aigc_cli.cli import shell_actions as shell
 from aigc_cli.cli import slash_actions as act
 from aigc_cli.cli.options import SAMPLING
 from aigc_cli.cli.prompt import Candidate
+from aigc_cli.cli.recipe_slash import recipe_commands
+from aigc_cli.cli.slash_command import SlashCommand
 from aigc_cli.cli.talk import Talk
 from aigc_cli.errors import UsageError
 from aigc_cli.render.console import window_size
@@ -33,39 +34,17 @@ _FIRST_WORDS = {
 _NARROWEST_MEANING = 30  # columns
 
 
-@dataclass(frozen=True, slots=True)
-class SlashCommand:
-    """One command of the chat.
-
-    Attributes:
-        arguments: as the help shows them.
-        action: does it; the text it returns, if any, is what the person goes on editing.
-        names: what the last word of this argument can be.
-    """
-
-    name: str
-    arguments: str
-    help: str
-    action: Callable[[Talk, str], str | None]
-    aliases: tuple[str, ...] = ()
-    names: Callable[[Talk, str], list[str]] | None = None
-
-    @property
-    def usage(self) -> str:
-        """The command as a person types it."""
-        return f"/{self.name} {self.arguments}".rstrip()
-
-
 def show_help(talk: Talk, word: str) -> None:
     """List the commands and keys, or explain one command."""
     if word:
-        command = find_command(word.lstrip("/"))
+        command = find_command(word.lstrip("/"), recipe_commands(talk))
         aliases = "".join(f", /{alias}" for alias in command.aliases)
         talk.show(f"{command.usage}{aliases and f' (also{aliases[1:]})'}\n  {command.help}")
         return
     columns = window_size(talk.app.stderr).columns
     commands = in_columns([(command.usage, command.help) for command in COMMANDS], columns)
-    talk.show("\n".join(["Commands", *commands, "Keys", *in_columns(KEYS, columns)]))
+    recipes = in_columns([(each.usage, each.help) for each in recipe_commands(talk).values()], columns)
+    talk.show("\n".join(["Commands", *commands, "Recipes", *recipes, "Keys", *in_columns(KEYS, columns)]))
 
 
 def in_columns(rows: Sequence[tuple[str, str]], columns: int) -> list[str]:
@@ -197,20 +176,20 @@ _SHELL = SlashCommand("!", "COMMAND", "run a shell command", shell.run_shell)
 _BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
 
 
-def find_command(name: str) -> SlashCommand:
-    """The command of this name or alias.
+def find_command(name: str, recipes: Mapping[str, SlashCommand]) -> SlashCommand:
+    """The command of this name or alias, or the recipe.
 
     Raises:
         UsageError: there is none; the hint names close ones.
     """
-    if command := _BY_NAME.get(name.lower()):
+    if command := _BY_NAME.get(name.lower()) or recipes.get(name.lower()):
         return command
-    close = [f"/{match}" for match in get_close_matches(name.lower(), _BY_NAME, n=2)]
+    close = [f"/{match}" for match in get_close_matches(name.lower(), [*_BY_NAME, *recipes], n=2)]
     hint = f"did you mean {' or '.join(close)}?" if close else "/help lists the commands;"
     raise UsageError(f"no command is called /{name}", f"{hint} a question can begin with a space")
 
 
-def parse(entry: str) -> tuple[SlashCommand, str] | None:
+def parse(talk: Talk, entry: str) -> tuple[SlashCommand, str] | None:
     """The command and the argument that an entry means; None for a question.
 
     Raises:
@@ -222,7 +201,7 @@ def parse(entry: str) -> tuple[SlashCommand, str] | None:
     if match := _COMMAND_LINE.fullmatch(
         line.replace(_WIDE_SLASH, "/", 1) if line[:1] == _WIDE_SLASH else line
     ):
-        return find_command(match[1]), (match[2] or "").strip()
+        return find_command(match[1], recipe_commands(talk)), (match[2] or "").strip()
     name, _, argument = line.partition(" ")
     if name[:1] == _WIDE_COMMA and (command := _BY_NAME.get(name[1:].lower())):
         return command, argument.strip()
@@ -233,10 +212,10 @@ def candidates(talk: Talk, before: str) -> Iterator[Candidate]:
     """Completions of the text before the cursor: commands, their arguments, @paths."""
     name, has_argument, argument = before.partition(" ")
     if before.startswith("/") and not has_argument:
-        for command in COMMANDS:
+        for command in (*COMMANDS, *recipe_commands(talk).values()):
             if command.name.startswith(name[1:].lower()):
                 yield Candidate(f"/{command.name}", len(before), command.help)
-    elif before.startswith("/") and (known := _BY_NAME.get(name[1:].lower())):
+    elif before.startswith("/") and (known := _known(talk, name[1:].lower())):
         start = argument.rpartition(" ")[2]
         for word in known.names(talk, argument) if known.names else []:
             if word.startswith(start):
@@ -244,3 +223,7 @@ def candidates(talk: Talk, before: str) -> Iterator[Candidate]:
     elif mention := _MENTION.search(before):
         for path in complete_path(mention[2], talk.app.cwd):
             yield Candidate(f'@"{path}"' if " " in path else f"@{path}", len(mention[0]))
+
+
+def _known(talk: Talk, name: str) -> SlashCommand | None:
+    return _BY_NAME.get(name) or recipe_commands(talk).get(name)

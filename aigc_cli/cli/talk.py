@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from aigc_cli.chat.prompt import sampling_from
+from aigc_cli.chat.prompt import Attachment, sampling_from
 from aigc_cli.chat.session import Conversation, Question
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.ending import raise_unless_whole, reached_max_tokens
@@ -19,6 +20,11 @@ from aigc_cli.render.progress import stats_line
 from aigc_cli.render.view import View, open_view
 from aigc_cli.tasks.attachments import read_attachment
 from aigc_cli.tasks.mentions import find_mentions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aigc_cli.cli.slash_command import SlashCommand
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
@@ -52,6 +58,7 @@ class Talk:
         stop: strings that end a reply.
         n_used: tokens of the window that the conversation takes, as far as the model sees it.
         keeping: writes the conversation to its session; None keeps nothing.
+        recipes: those that this chat knows; None until they are read.
     """
 
     app: AppContext
@@ -64,6 +71,7 @@ class Talk:
     tally: Tally = field(default_factory=Tally)
     n_used: int = 0
     keeping: Keeping | None = None
+    recipes: "Mapping[str, SlashCommand] | None" = None
 
     def show(self, text: str) -> None:
         """Write what a command was asked for; control characters in names and replies are removed."""
@@ -97,6 +105,14 @@ class Talk:
         if mentions.unknown:
             self.remark(f"no such file, sent as plain text: {' '.join(mentions.unknown)}")
         self._answer(self.conversation.ask(text, files))
+
+    def ask_about(self, text: str, files: Sequence[Attachment], sampling: Sampling) -> None:
+        """Send a question with these files, sampled so for this once.
+
+        Raises:
+            ContextOverflow: it does not fit the window even alone; nothing was sent.
+        """
+        self._answer(self.conversation.ask(text, files), sampling)
 
     def ask_again(self, sampling: Sampling | None = None) -> None:
         """Send the last question once more, sampled so for this once; the new reply replaces the old one."""

@@ -123,8 +123,8 @@ def test_line_of_a_pipe_never_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("question", ["!= or !==?", " !ls", "!", "what does !ls do?"])
-def test_question_with_an_exclamation_mark_is_a_question(question: str) -> None:
-    assert parse(question) is None
+def test_question_with_an_exclamation_mark_is_a_question(tmp_path: Path, question: str) -> None:
+    assert parse(talk_with(tmp_path, Person()).talk, question) is None
 
 
 def program(code: str, tag: str = "python") -> str:

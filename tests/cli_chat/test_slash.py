@@ -84,8 +84,8 @@ def test_unknown_command_points_to_help_and_to_the_way_around(tmp_path: Path) ->
         "exit codes of grep",
     ],
 )
-def test_question_that_looks_a_little_like_a_command_is_a_question(question: str) -> None:
-    assert parse(question) is None
+def test_question_that_looks_a_little_like_a_command_is_a_question(tmp_path: Path, question: str) -> None:
+    assert parse(talk_in(tmp_path).talk, question) is None
 
 
 def test_command_names_and_their_arguments_are_completed(tmp_path: Path) -> None:

@@ -1,0 +1,147 @@
+"""A recipe as a command: its arguments and its output's options, as typer sees them."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Annotated, Any, Literal
+
+import typer
+
+from aigc_cli.chat.prompt import sampling_from
+from aigc_cli.cli import options
+from aigc_cli.cli.options import app_context, setting_options
+from aigc_cli.cli.recipe_run import RecipeRun, gather, run_inputs
+from aigc_cli.cli.yes_no import ask_line
+from aigc_cli.engine.base import Sampling
+from aigc_cli.errors import ConfigError
+from aigc_cli.tasks.cookbook import Cookbook, open_cookbook
+from aigc_cli.tasks.recipe import Argument, Output, Recipe
+
+_WORDS = "words"
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How one kind of output is served.
+
+    Attributes:
+        run: module and function that does it; imported when a recipe runs.
+        options: what the command takes besides, by name: annotation and default.
+    """
+
+    run: str
+    options: Mapping[str, tuple[Any, object]]
+
+
+_JSON = (Annotated[bool, typer.Option("--json", help="print one JSON object a result")], False)
+SERVINGS: Mapping[Output, Serving] = {
+    Output.TEXT: Serving("aigc_cli.cli.recipe_text:serve", {}),
+    Output.FINDINGS: Serving(
+        "aigc_cli.cli.recipe_findings:serve",
+        {
+            "as_json": _JSON,
+            "sarif": (Annotated[bool, typer.Option("--sarif", help="print a SARIF 2.1.0 report")], False),
+            "fail_on": (
+                Annotated[
+                    Literal["low", "medium", "high"] | None,
+                    typer.Option("--fail-on", help="exit 1 if a finding is at least so severe"),
+                ],
+                None,
+            ),
+        },
+    ),
+    Output.LABEL: Serving("aigc_cli.cli.recipe_label:serve", {"as_json": _JSON}),
+    Output.COMMAND: Serving("aigc_cli.cli.recipe_shell:serve_command", {}),
+    Output.COMMIT: Serving("aigc_cli.cli.recipe_shell:serve_commit", {}),
+}
+
+
+def recipe_command(recipe: Recipe) -> Callable[..., int]:
+    """The function that typer makes a command of."""
+    serving = SERVINGS[recipe.output]
+
+    def command(ctx: typer.Context, **given: Any) -> int:
+        app = app_context(ctx)
+        settings = app.resolve_settings(given["flags"]).settings
+        sampling_from(settings, Sampling())  # a bad value is told before anything is read or run
+        text, attachments = gather(
+            app, recipe, given.get(_WORDS) or [], given["file"] or [], no_stdin=given["no_stdin"]
+        )
+        values = {each.name: text if each is recipe.words else given[each.name] for each in recipe.arguments}
+        answer = partial(ask_line, app)
+        printed = run_inputs(app, open_cookbook(app.directories, app.cwd), recipe, answer)
+        own = {name: given[name] for name in serving.options}
+        return serve(
+            RecipeRun(
+                app,
+                recipe,
+                settings,
+                values | {"inputs": printed},
+                attachments,
+                own,
+                answer,
+                raw=given["raw"],
+            )
+        )
+
+    command.__name__ = recipe.name
+    command.__doc__ = recipe.help
+    vars(command)["__signature__"] = inspect.Signature(_parameters(recipe, serving), return_annotation=int)
+    names = ("system", *options.ENGINE, *options.SAMPLING, *options.VIEW)
+    return setting_options(*names)(command)
+
+
+def serve(run: RecipeRun) -> int:
+    """Do what the recipe is for, and give the exit code."""
+    module, _, function = SERVINGS[run.recipe.output].run.partition(":")
+    code: int = getattr(import_module(module), function)(run)
+    return code
+
+
+def command_called(cookbook: Cookbook, name: str) -> Callable[..., int]:
+    """The command of a recipe's name; that of a broken recipe says what is wrong with it."""
+    try:
+        return recipe_command(cookbook.recipe(name))
+    except ConfigError as error:
+        return _refusal(name, error)
+
+
+def _refusal(name: str, error: ConfigError) -> Callable[..., int]:
+    def refuse() -> int:
+        raise error
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"This recipe can't be used: {error.message}"
+    return refuse
+
+
+def _parameters(recipe: Recipe, serving: Serving) -> list[inspect.Parameter]:
+    parameters = [_parameter("ctx", typer.Context)]
+    if recipe.words:
+        annotation = Annotated[
+            list[str] | None,
+            typer.Argument(metavar=recipe.words.name.upper(), help=f"{recipe.words.help}, or files"),
+        ]
+        parameters.append(_parameter(_WORDS, annotation, None))
+    parameters += [_of_argument(argument) for argument in recipe.arguments if argument.is_option]
+    parameters += [_parameter(name, *declared) for name, declared in serving.options.items()]
+    shared: list[tuple[str, Any, object]] = [
+        ("file", options.Files, None),
+        ("raw", options.Raw, False),
+        ("no_stdin", options.NoStdin, False),
+    ]
+    return [*parameters, *(_parameter(*each) for each in shared), _parameter("flags", options.Flags)]
+
+
+def _of_argument(argument: Argument) -> inspect.Parameter:
+    kind: Any = Literal[argument.choices] if argument.choices else str
+    dashed = f"--{argument.name.replace('_', '-')}"
+    option = typer.Option(dashed, help=argument.help, metavar=None if argument.choices else "TEXT")
+    default = inspect.Parameter.empty if argument.default is None else argument.default
+    return _parameter(argument.name, Annotated[kind, option], default)
+
+
+def _parameter(name: str, annotation: Any, default: object = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

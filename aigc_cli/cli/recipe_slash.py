@@ -1,0 +1,158 @@
+"""Recipes inside a chat: `/explain @app.py` asks in the conversation; the others work beside it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from aigc_cli.cli.context import AppContext
+from aigc_cli.cli.report import note
+from aigc_cli.cli.slash_command import SlashCommand
+from aigc_cli.cli.talk import Talk
+from aigc_cli.engine.base import Engine, EngineInfo, Request
+from aigc_cli.errors import ConfigError, UsageError
+from aigc_cli.events import Event
+from aigc_cli.tasks.cookbook import Cookbook, open_cookbook
+from aigc_cli.tasks.mentions import complete_path
+from aigc_cli.tasks.recipe import Output, Recipe
+
+_WORD = re.compile(r'"([^"]*)"|(\S+)')
+
+
+@dataclass(frozen=True, slots=True)
+class _Lent:
+    """The chat's engine, for a command that closes its own."""
+
+    engine: Engine
+
+    @property
+    def info(self) -> EngineInfo:
+        """The engine's."""
+        return self.engine.info
+
+    def stream(self, request: Request) -> Iterator[Event]:
+        """The engine's."""
+        return self.engine.stream(request)
+
+    def count(self, request: Request) -> int:
+        """The engine's."""
+        return self.engine.count(request)
+
+    def cancel(self) -> None:
+        """The engine's."""
+        self.engine.cancel()
+
+    def close(self) -> None:
+        """The chat goes on with it."""
+
+
+def recipe_commands(talk: Talk) -> Mapping[str, SlashCommand]:
+    """The recipes of this chat as its commands; read when they are wanted first."""
+    if talk.recipes is None:
+        cookbook = open_cookbook(talk.app.directories, talk.app.cwd)
+        talk.recipes = dict(_commands(talk.app, cookbook))
+    return talk.recipes
+
+
+def _commands(app: AppContext, cookbook: Cookbook) -> Iterator[tuple[str, SlashCommand]]:
+    for name in sorted(cookbook.names()):
+        try:
+            recipe = cookbook.recipe(name)
+        except ConfigError as error:
+            note(app, f"a recipe is left out: {error.message}")
+            continue
+        yield name, as_slash_command(recipe, cookbook)
+
+
+def as_slash_command(recipe: Recipe, cookbook: Cookbook) -> SlashCommand:
+    """The command that a recipe is inside a chat."""
+    return SlashCommand(
+        recipe.name,
+        _usage(recipe),
+        recipe.help,
+        partial(_cook, recipe, cookbook),
+        names=partial(_names, recipe),
+    )
+
+
+def _usage(recipe: Recipe) -> str:
+    given = [f"--{each.name} …" for each in recipe.arguments if each.is_option and each.default is None]
+    return " ".join([*given, f"[{recipe.words.name.upper()}]" if recipe.words else "", "[@FILE]"]).strip()
+
+
+def _names(recipe: Recipe, talk: Talk, argument: str) -> list[str]:
+    before = argument.split()[:-1] if argument and not argument.endswith(" ") else argument.split()
+    of_option = next(
+        (each for each in recipe.arguments if before and before[-1] == f"--{each.name}" and each.choices),
+        None,
+    )
+    if of_option:
+        return list(of_option.choices)
+    start = argument.rpartition(" ")[2]
+    if start.startswith("@"):
+        return [f"@{path}" for path in complete_path(start[1:], talk.app.cwd)]
+    return [f"--{each.name}" for each in recipe.arguments if each.is_option]
+
+
+def _cook(recipe: Recipe, cookbook: Cookbook, talk: Talk, argument: str) -> None:
+    from aigc_cli.cli.recipe_command import SERVINGS, serve  # typer's options: a chat starts without them
+    from aigc_cli.cli.recipe_run import RecipeRun, gather, run_inputs
+
+    declared = {name: default for name, (_, default) in SERVINGS[recipe.output].options.items()}
+    values, options, words = _read(recipe, declared, argument)
+    text, attachments = gather(talk.app, recipe, words, (), no_stdin=True)
+    if recipe.words:
+        values[recipe.words.name] = text
+    printed = run_inputs(talk.app, cookbook, recipe, talk.answer)
+    app = replace(talk.app, engine_factory=lambda _app, _settings: _Lent(talk.engine))
+    run = RecipeRun(
+        app, recipe, talk.settings, values | {"inputs": printed}, attachments, options, talk.answer
+    )
+    if recipe.output is Output.TEXT:
+        talk.ask_about(run.words_of_question(), attachments, run.sampling(talk.engine))
+    else:
+        serve(run)
+
+
+def _read(
+    recipe: Recipe, declared: Mapping[str, object], line: str
+) -> tuple[dict[str, Any], dict[str, object], Sequence[str]]:
+    """The arguments, the options of its output and the words of a line.
+
+    Raises:
+        UsageError: an option is unknown, has no value, or is missing.
+    """
+    words = [quoted or bare for quoted, bare in _WORD.findall(line)]
+    values: dict[str, Any] = {each.name: each.default for each in recipe.arguments}
+    options, rest = dict(declared), []
+    flags = {_dashed(name): name for name in declared}
+    queue = iter(words)
+    for word in queue:
+        name, has_value, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            rest.append(word.removeprefix("@"))
+        elif name in flags and isinstance(declared[flags[name]], bool):
+            options[flags[name]] = True
+        elif name in flags or name in values:
+            given = value if has_value else next(queue, None)
+            if given is None:
+                raise UsageError(f"--{name} needs a value", f"/help {recipe.name}")
+            (options if name in flags else values)[flags.get(name, name)] = given
+        else:
+            raise UsageError(f"/{recipe.name} has no --{name}", f"/help {recipe.name}")
+    _refuse_bad_values(recipe, values)
+    return values, options, rest
+
+
+def _dashed(name: str) -> str:
+    return name.removeprefix("as_").replace("_", "-")
+
+
+def _refuse_bad_values(recipe: Recipe, values: Mapping[str, Any]) -> None:
+    for argument in recipe.arguments:
+        value = values[argument.name]
+        if argument.is_option and value is None:
+            raise UsageError(f"/{recipe.name} needs --{argument.name}", argument.help)
+        if argument.choices and value not in argument.choices:
+            raise UsageError(f"--{argument.name} is {value!r}", f"it can be: {', '.join(argument.choices)}")

@@ -101,3 +101,52 @@ def test_a_file_that_is_no_model_exits_with_3() -> None:
     Path("fake.gguf").write_bytes(os.urandom(1000))
     done = aigc("-m", "./fake.gguf", "hi")
     assert (done.returncode, done.stderr.count(b"\n")) == (3, 2), done.stderr
+
+
+def test_a_draft_is_checked_by_a_command_and_by_examples(real_model: ModelFile) -> None:
+    model = str(real_model("qwen2.5-coder-0.5b"))
+    prompt = "a function add(a, b) that adds two numbers. add(2, 3) == 5 and add(-1, 1) returns 0"
+    check = f"{sys.executable} -m py_compile {{file}}"
+    line = (
+        "gen",
+        "-m",
+        model,
+        prompt,
+        "-o",
+        "add.py",
+        "--run-examples",
+        "--check",
+        check,
+        "--json",
+        "--seed",
+        "1",
+    )
+    done = aigc(*line)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["passed"]
+    assert [each["name"] for each in report["tries"][-1]["checks"]] == ["syntax", "command", "examples"]
+    assert "def add(" in Path("add.py").read_text(encoding="utf-8")
+
+
+def test_an_example_that_can_not_hold_writes_nothing(real_model: ModelFile) -> None:
+    model = str(real_model("qwen2.5-coder-0.5b"))
+    prompt = "a function f(n) that doubles n. f(2) == 4 and f(2) == 5"
+    done = aigc("gen", "-m", model, prompt, "-o", "f.py", "--run-examples", "--tries", "2", "--seed", "1")
+    assert done.returncode == 5, done.stderr
+    assert {path.name for path in Path.cwd().iterdir()} == {"f.py.draft"}
+    assert b"try 1 of 2: " in done.stderr
+
+
+def test_ctrl_c_in_a_try_exits_with_130_and_writes_no_target(real_model: ModelFile) -> None:
+    model = str(real_model("qwen2.5-coder-0.5b"))
+    prompt = "a very long program: a chess engine with all rules, an opening book and a text interface"
+    process = subprocess.Popen(
+        [*AIGC, "gen", "-m", model, prompt, "-o", "chess.py", "--no-stdin"], stderr=subprocess.PIPE
+    )
+    time.sleep(8)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert not Path("chess.py").exists()
+    assert b"Traceback" not in errors

@@ -40,26 +40,8 @@ def write_tiny_model(
     special = (*fill, *SPECIAL)
     tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in MERGES), *special]
     kinds = [gguf.TokenType.NORMAL] * (len(tokens) - len(special)) + [gguf.TokenType.CONTROL] * len(special)
-    end = len(tokens) - 1
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("tiny")
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    writer.add_context_length(n_ctx)
-    writer.add_embedding_length(N_EMBD)
-    writer.add_block_count(N_LAYERS)
-    writer.add_feed_forward_length(N_FF)
-    writer.add_head_count(N_HEADS)
-    writer.add_head_count_kv(N_HEADS)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_freq_base(10_000.0)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(tokens)
-    writer.add_token_types(kinds)
-    writer.add_token_merges(list(MERGES))
-    writer.add_bos_token_id(end - 2)
-    writer.add_eos_token_id(end)
-    writer.add_add_bos_token(False)
+    _add_header(writer, tokens, kinds, n_ctx)
     if template is not None:
         writer.add_chat_template(template)
     rng = np.random.default_rng(7)
@@ -90,3 +72,25 @@ def write_tiny_model(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def _add_header(writer: gguf.GGUFWriter, tokens: list[str], kinds: list[gguf.TokenType], n_ctx: int) -> None:
+    end = len(tokens) - 1
+    writer.add_name("tiny")
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_context_length(n_ctx)
+    writer.add_embedding_length(N_EMBD)
+    writer.add_block_count(N_LAYERS)
+    writer.add_feed_forward_length(N_FF)
+    writer.add_head_count(N_HEADS)
+    writer.add_head_count_kv(N_HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(list(MERGES))
+    writer.add_bos_token_id(end - 2)
+    writer.add_eos_token_id(end)
+    writer.add_add_bos_token(False)

@@ -1,0 +1,146 @@
+"""What guessing ahead and drawing together bring, against plain decoding with the same weights, in turns.
+
+    python -m benchmarks.speculation MODEL.gguf [--repack] [--rounds N] [--only edit,fresh,candidates]
+
+edit: files of the standard library rewritten whole with a small change, with the old text as prediction.
+fresh: replies that copy nothing, with speculation on, over the same with it off.
+candidates: four replies of 150 tokens drawn together, over one alone.
+Bars: edit at least 1.8 times the plain rate, fresh at most 2 % slower, four in at most 2.5 times one's time.
+"""
+
+import argparse
+import inspect
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aigc_cli.engine.base import Chat, Message, Request, Sampling
+from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.events import Done
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+N_CTX, N_REPLY, N_CANDIDATES = 8192, 150, 4
+EDITS = (
+    ("bisect", "Rename the parameter x to item everywhere."),
+    ("colorsys", "Add a one-line docstring to each function that has none."),
+    ("keyword", "Add a function is_any(s) that is true for keywords and soft keywords."),
+)
+QUESTIONS = (
+    "Explain what a binary search tree is, and when it is the wrong choice.",
+    "Write a Python class for a bank account with deposit, withdraw and a history.",
+    "用中文解释什么是哈希表。",
+)
+
+
+def edit_request(module: str, instruction: str) -> Request:
+    """The whole file again, changed; it starts inside a fence and ends at its end."""
+    source = inspect.getsource(__import__(module))
+    text = f"{instruction} Answer with the whole changed file.\n\n```python\n{source}```"
+    sampling = Sampling(temperature=0, max_tokens=2000, stop=("\n```",))
+    return Request(Chat((Message("user", text),), "```python\n"), sampling, prediction=source)
+
+
+def question(text: str, **sampling: float) -> Request:
+    """A question whose answer copies nothing."""
+    return Request(Chat((Message("user", text),)), Sampling(seed=1, max_tokens=N_REPLY, **sampling))  # type: ignore[arg-type]
+
+
+def run(engine: LlamaEngine, request: Request) -> Done:
+    """The longest-lived reply of a request, its prompt read before."""
+    list(engine.stream(replace(request, sampling=replace(request.sampling, max_tokens=1), candidates=1)))
+    return [event for event in engine.stream(request) if isinstance(event, Done)][-1]
+
+
+def step_s(done: Done) -> float:
+    """Seconds a token."""
+    return done.stats.decode_s / done.stats.reply_tokens
+
+
+def measure_edits(drafting: LlamaEngine, plain: LlamaEngine, rounds: int) -> float:
+    """Median speed of edits over the plain speed."""
+    ratios = []
+    for _ in range(rounds):
+        for module, instruction in EDITS:
+            request = edit_request(module, instruction)
+            slow, fast = run(plain, request), run(drafting, request)
+            ratios.append(step_s(slow) / step_s(fast))
+            print(
+                f"  {module}: {fast.stats.reply_tokens} tokens, {fast.stats.accepted_tokens} of "
+                f"{fast.stats.drafted_tokens} drafted ones accepted, {ratios[-1]:.2f} times as fast",
+                file=sys.stderr,
+            )
+    return statistics.median(ratios)
+
+
+def measure_fresh(drafting: LlamaEngine, plain: LlamaEngine, rounds: int) -> float:
+    """Median time a token without copies, over the plain time."""
+    ratios = []
+    for number in range(rounds):
+        for text in QUESTIONS:
+            request = question(text, temperature=0.7)
+            engines = (plain, drafting) if number % 2 else (drafting, plain)
+            times = {id(engine): step_s(run(engine, request)) for engine in engines}
+            ratios.append(times[id(drafting)] / times[id(plain)])
+    return statistics.median(ratios)
+
+
+def measure_candidates(engine: LlamaEngine, rounds: int) -> float:
+    """Median time of four candidates over that of one, both of full length."""
+    ratios = []
+    for _ in range(rounds):
+        request = question(QUESTIONS[1], temperature=0.7)
+        one = run(engine, request)
+        four = run(engine, replace(request, candidates=N_CANDIDATES))
+        ratios.append(step_s(four) / step_s(one))
+    return statistics.median(ratios)
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--repack", action="store_true", help="rearrange the weights for this CPU")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", default="edit,fresh,candidates")
+    arguments = parser.parse_args()
+    path = arguments.model
+    options = EngineOptions(path, path.stem, N_CTX, arguments.threads, repack_weights=arguments.repack)
+    drafting = LlamaEngine(options, time.perf_counter)
+    plain = LlamaEngine(replace(options, speculate=False), time.perf_counter)
+    rows: dict[str, tuple[str, Callable[[], float], str, Callable[[float], bool]]] = {
+        "edit": (
+            "edit: rate over the plain rate",
+            lambda: measure_edits(drafting, plain, arguments.rounds),
+            ">= 1.8",
+            lambda x: x >= 1.8,
+        ),
+        "fresh": (
+            "no copies: time a token over the plain time",
+            lambda: measure_fresh(drafting, plain, arguments.rounds),
+            "<= 1.02",
+            lambda x: x <= 1.02,
+        ),
+        "candidates": (
+            "four candidates: time over that of one",
+            lambda: measure_candidates(plain, arguments.rounds),
+            "<= 2.5",
+            lambda x: x <= 2.5,
+        ),
+    }
+    print(f"| {path.name} | measured | bar | |\n|---|---|---|---|")
+    for name in arguments.only.split(","):
+        what, measure, bar, holds = rows[name]
+        value = measure()
+        print(f"| {what} | {value:.2f} | {bar} | {'yes' if holds(value) else 'NO'} |", flush=True)
+    drafting.close()
+    plain.close()
+
+
+if __name__ == "__main__":
+    main()

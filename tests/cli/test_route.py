@@ -47,7 +47,7 @@ AT_A_TERMINAL = [
     (["version"], ["--version"]),
     (["--no-such-option", "hi"], ["ask", "--no-such-option", "hi"]),
     (["-f"], ["chat", "-f"]),
-    (["explain"], ["ask", "explain"]),
+    (["hello"], ["ask", "hello"]),
     (["confg", "files", "are", "odd"], ["ask", "confg", "files", "are", "odd"]),
 ]
 

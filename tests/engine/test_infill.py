@@ -102,7 +102,8 @@ def test_the_files_nearest_to_the_gap_survive_and_the_last_is_cut_at_its_end(mod
 @pytest.mark.parametrize("n_ctx", [48, 64, 128, 200])
 def test_any_window_leaves_room_for_a_reply(model: Model, n_ctx: int) -> None:
     files = (ContextFile("a.py", "x" * (FEWEST_OF_FILE + 1)),) * 3
-    prompt_of(model, Infill("p" * 300, "s" * 300, files), n_ctx=n_ctx, n_reply=1)
+    prompt = prompt_of(model, Infill("p" * 300, "s" * 300, files), n_ctx=n_ctx, n_reply=1)
+    assert prompt.endswith("<|fim_middle|>")
 
 
 def test_every_token_for_filling_in_ends_a_reply(model: Model) -> None:

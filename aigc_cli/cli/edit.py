@@ -59,6 +59,14 @@ def edit(
         typer.Option("--symbol", metavar="NAME", help="change only this function, class or Class.method"),
     ] = None,
     file: options.Files = None,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            "--check",
+            metavar="CMD",
+            help="a command that accepts each file by exiting with 0; {file} is its name",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="write without asking")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print a unified diff, for git apply, and write nothing")
@@ -70,6 +78,7 @@ def edit(
     flags: options.Flags,
 ) -> int:
     """Change files as an instruction says: shows a diff, asks, writes. aigc undo takes it back."""
+    from aigc_cli.tasks.checks import refuse_missing_program
     from aigc_cli.tasks.edit_targets import edit_tasks  # difflib and the parsers: not for --help
 
     app = app_context(ctx)
@@ -84,7 +93,9 @@ def edit(
     tasks = edit_tasks(names, instruction, symbol, app.cwd)
     inputs = read_inputs(app, [instruction], file or [], no_stdin=no_stdin)
     tasks = [_with_inputs(task, inputs.prompt, inputs.attachments) for task in tasks]
-    wish = _Wish(settings, None, not no_guards, len(tasks) == 1)
+    if check is not None:
+        refuse_missing_program(check, app.env)
+    wish = _Wish(settings, check, not no_guards, len(tasks) == 1)
     with closing(app.open_engine(settings)) as engine:
         edited = [(task, _rewritten(app, engine, task, tasks, wish)) for task in tasks]
     changed = [(task, text) for task, text in edited if text != task.file.text]
@@ -132,14 +143,13 @@ def _rewritten(
     for attempt in range(1, N_TRIES + 1):
         sampling = _limited(sampling_from(wish.settings, base), n_most)
         request = edit_request(task, wish.settings.system, sampling, reason)
-        text, failure = _attempt(app, engine, task, request, wish)
+        text, failure, reason = _attempt(app, engine, task, request, wish)
         if failure is None:
             return text
         if attempt == N_TRIES:
             raise failure
-        reason = failure.message
         base = replace(base, temperature=_RETRY_TEMPERATURE)
-        note(app, f"{task.file.name}: {reason}; once more")
+        note(app, f"{failure.message}; once more")
     raise AssertionError  # the last attempt returns or raises
 
 
@@ -149,8 +159,8 @@ def _limited(sampling: Sampling, n_most: int) -> Sampling:
 
 def _attempt(
     app: AppContext, engine: Engine, task: "EditTask", request: Request, wish: _Wish
-) -> tuple[str, AigcError | None]:
-    """One try: the new text of the file, and what speaks against it.
+) -> tuple[str, AigcError | None, str]:
+    """One try: the new text of the file, what speaks against it, and that again for the model.
 
     Raises:
         Interrupted: Ctrl-C.
@@ -166,27 +176,37 @@ def _attempt(
     if reply.done.finish_reason is FinishReason.INTERRUPTED:
         raise Interrupted("interrupted; nothing is written")
     if error := cut_short(reply):
-        return "", CheckFailed(f"{task.file.name}: {error.message}", error.hint)
+        return "", CheckFailed(f"{task.file.name}: {error.message}", error.hint), error.message
     text = task.with_reply(reply.text)
     if not text:
-        return "", NoCodeInReply("the reply holds no code", "say what shall change and how")
-    return text, _failure(app, task, text, wish)
+        error = NoCodeInReply("the reply holds no code", "say what shall change and how")
+        return "", error, error.message
+    return text, *_failure(app, task, text, wish)
 
 
-def _failure(app: AppContext, task: "EditTask", text: str, wish: _Wish) -> AigcError | None:
+def _failure(app: AppContext, task: "EditTask", text: str, wish: _Wish) -> tuple[AigcError | None, str]:
+    from aigc_cli.tasks.checks import CommandCheck
     from aigc_cli.tasks.edit_guards import Edit, objection
 
     if text == task.file.text:
         if not wish.is_only:
-            return None
-        return CheckFailed("the model changed nothing", "say more exactly what shall change and how")
+            return None, ""
+        reason = "the model changed nothing"
+        return CheckFailed(reason, "say more exactly what shall change and how"), reason
     reason = objection(Edit(task.file.text, text, task.instruction, task.language))
-    if reason and not wish.is_guarded:
-        note(app, f"{task.file.name}: {reason}")
-        return None
+    if reason and wish.is_guarded:
+        error = CheckFailed(f"{task.file.name} is not changed: {reason}", "--no-guards takes it as it is")
+        return error, reason
     if reason:
-        return CheckFailed(f"{task.file.name} is not changed: {reason}", "--no-guards takes it as it is")
-    return None
+        note(app, f"{task.file.name}: {reason}")
+    if not wish.check:
+        return None, ""
+    verdict = CommandCheck(wish.check, task.file.path.name, app.cwd, app.env).judge(task.file.with_text(text))
+    if verdict.is_passed:
+        return None, ""
+    return CheckFailed(
+        f"{task.file.name} is not changed: {verdict.said}", "say more exactly what shall change"
+    ), verdict.detail
 
 
 def _proposals(changed: "Sequence[tuple[EditTask, str]]") -> "list[Proposal]":

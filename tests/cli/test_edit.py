@@ -347,3 +347,23 @@ def test_a_closed_directory_is_told(aigc: CommandLine) -> None:
     outcome = edit(aigc, "closed/a.py", "rename f to h")
     assert outcome.code == 1
     assert "no permission" in outcome.err
+
+
+def test_a_check_must_accept_the_new_text(aigc: CommandLine, file: Path) -> None:
+    aigc.replies = [NEW, NEW.replace("h(1)", "h(7)")]
+    outcome = aigc.run(
+        "edit", file.name, "rename f to h", "--check", "grep 7 {file}", "-y", env=dict(os.environ)
+    )
+    assert outcome.code == 0, outcome.err
+    assert "a.py is not changed: grep 7 {file}: exit 1; once more" in outcome.err
+    assert "`grep 7 {file}` fails (exit 1)" in prompt_of(aigc).messages[-1].content
+    assert "h(7)" in file.read_text(encoding="utf-8")
+
+
+def test_what_no_check_accepts_is_not_written(aigc: CommandLine, file: Path) -> None:
+    aigc.replies = [NEW]
+    outcome = aigc.run(
+        "edit", file.name, "rename f to h", "--check", "grep 7 {file}", "-y", env=dict(os.environ)
+    )
+    assert outcome.code == 5
+    assert file.read_text(encoding="utf-8") == OLD

@@ -16,7 +16,9 @@ NEW = OLD.replace("line 2\n", "第二行，很长的一行文字\n").replace("li
 
 
 @contextmanager
-def editing(folder: Path, *words: str, columns: int = 80, env: dict[str, str] | None = None, **script: Any) -> Iterator[Terminal]:
+def editing(
+    folder: Path, *words: str, columns: int = 80, env: dict[str, str] | None = None, **script: Any
+) -> Iterator[Terminal]:
     script.setdefault("replies", [NEW])
     world = {
         "PATH": os.environ["PATH"],
@@ -42,8 +44,6 @@ def file(tmp_path: Path) -> Path:
 
 
 QUESTION = "write this change to a.txt? [y,n,e,s,q,?]"
-
-
 
 
 def test_yes_writes(tmp_path: Path, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Real code through `aigc edit` with a scripted model: exact where it is applied, untouched where it is refused."""
+"""Real code through `aigc edit` with a scripted model: exact where applied, untouched where refused."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import sys
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -32,10 +32,10 @@ ROOTS = (
     "/usr/local/lib",
     sys.prefix,
 )
-KEYWORDS = set(
-    "array async await break class const continue default define endif export extern false final foreach function"
-    " global import include inline namespace private protected public return static string struct super switch"
-    " template throw typedef typeof union unless unsigned using while yield".split()
+KEYWORDS = re.compile(
+    "array|async|await|break|class|const|continue|default|define|endif|export|extern|false|final|foreach"
+    "|function|global|import|include|inline|namespace|private|protected|public|return|static|string|struct"
+    "|super|switch|template|throw|typedef|typeof|union|unless|unsigned|using|while|yield"
 )
 LEFT_OUT = ("# ... rest of the code ...", "// rest of the code unchanged", "<!-- 其余代码不变 -->")
 
@@ -48,7 +48,7 @@ def paths() -> Iterator[Path]:
             taken: Counter[str] = Counter()
             for name in sorted(names):
                 n_seen += 1
-                suffix = os.path.splitext(name)[1]
+                suffix = Path(name).suffix
                 taken[suffix] += 1
                 if suffix in SUFFIXES and taken[suffix] <= 3:  # of one directory: the next has other code
                     yield Path(folder, name)
@@ -79,8 +79,12 @@ def is_suitable(path: Path) -> bool:
 
 def word_of(text: str) -> str:
     """The word that is renamed: one that occurs several times."""
-    words = Counter(word for word in re.findall(r"\b[a-z]{5,}\b", text) if word not in KEYWORDS)
+    words = Counter(word for word in re.findall(r"\b[a-z]{5,}\b", text) if not KEYWORDS.fullmatch(word))
     return next((word for word, n in words.most_common() if n > 1), "")
+
+
+def left_out(number: int, request: Request) -> str:
+    return f"{request.prediction[:150]}\n{LEFT_OUT[number % 3]}\n"
 
 
 def renamed(content: bytes, word: str) -> bytes:
@@ -116,7 +120,7 @@ def test_applied_is_exact_refused_is_untouched_undone_is_as_before(aigc: Command
             assert after.problems, (original, outcome.err)  # the word was a keyword
         assert copy.read_bytes() == before, original
 
-        aigc.replies = [lambda request: f"{request.prediction[:150]}\n{LEFT_OUT[number % 3]}\n"]
+        aigc.replies = [partial(left_out, number)]
         outcome = aigc.run("edit", copy.name, "add a comment", "-y")
         assert outcome.code == 5, (original, outcome.err)
         assert copy.read_bytes() == before, original

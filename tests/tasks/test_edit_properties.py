@@ -52,8 +52,12 @@ def test_hunks_hold_every_change_once(old: str, new: str) -> None:
     assert [line for sign, line in lines if sign == "-"] == [line for each in changes for line in each.old]
     assert [line for sign, line in lines if sign == "+"] == [line for each in changes for line in each.new]
     for hunk in hunks_of(old, changes):
-        assert [line for sign, line in hunk.lines if sign != "+"] == lines_of(old)[hunk.old_start :][: hunk.n_old]
-        assert [line for sign, line in hunk.lines if sign != "-"] == lines_of(new)[hunk.new_start :][: hunk.n_new]
+        assert [line for sign, line in hunk.lines if sign != "+"] == lines_of(old)[hunk.old_start :][
+            : hunk.n_old
+        ]
+        assert [line for sign, line in hunk.lines if sign != "-"] == lines_of(new)[hunk.new_start :][
+            : hunk.n_new
+        ]
 
 
 @given(TEXTS)

@@ -142,8 +142,8 @@ class ExampleCheck:
             else f"The code fails: {each.said}"
             for each in failures[:3]
         )
-        # code that can't be loaded fails them all
-        passed = total - len(failures) if first.example else 0
+        is_loaded = all(failure.example for failure in failures)
+        passed = total - len(failures) if is_loaded else 0  # code that fails when it is loaded is no use
         return Verdict("examples", passed, total, subject + first.said, detail)
 
 

@@ -53,11 +53,10 @@ async function main() {
   tell(-1, null);
   try {
     await load(fs.readFileSync(file, "utf8"));
+    tell(-1, "");
   } catch (error) {
     tell(-1, told(error));
-    return;
   }
-  tell(-1, "");
   const examples = JSON.parse(fs.readFileSync(examplesFile, "utf8"));
   for (const [index, example] of examples.entries()) {
     tell(index, null);

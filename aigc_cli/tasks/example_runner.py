@@ -42,10 +42,8 @@ def main(argv: list[str]) -> None:
         module.__file__ = file
         sys.modules["draft"] = module
         code = Path(file).read_text(encoding="utf-8")
-        said = _said_by(lambda: exec(compile(code, file, "exec"), vars(module)), file)  # noqa: S102
-        tell(-1, said)
-        if said:
-            return
+        # what was defined before it failed is tried all the same: that says more than a failing last line
+        tell(-1, _said_by(lambda: exec(compile(code, file, "exec"), vars(module)), file))  # noqa: S102
         for index, example in enumerate(json.loads(Path(examples).read_text(encoding="utf-8"))):
             tell(index, None)
             tell(index, _said_by(lambda example=example: _try(example, module), file))
@@ -75,7 +73,8 @@ def _on_alarm(_signal: int, _frame: Any) -> None:
 def _told(error: BaseException, file: str) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     place = f" at line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
-    return f"{type(error).__name__}: {str(error)[:_MOST_SHOWN]}{place}"
+    said = f": {str(error)[:_MOST_SHOWN]}" if str(error) else ""
+    return f"{type(error).__name__}{said}{place}"
 
 
 def _try(example: dict[str, str], module: types.ModuleType) -> None:

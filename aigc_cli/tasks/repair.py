@@ -10,7 +10,7 @@ from aigc_cli.events import FinishReason
 from aigc_cli.tasks.checks import Check, Verdict
 from aigc_cli.tasks.generate import FileTask, file_request, repair_request
 
-REPAIR_TEMPERATURE = 0.6
+REPAIR_TEMPERATURE = 0.8
 FRESH_TEMPERATURE = 0.8
 RETRY_CANDIDATES = 4
 _SEED_STEP = 1_000  # between tries, more than there are candidates

@@ -70,7 +70,7 @@ def failed_examples(
     ]
     called = [each for each in examples if each not in programs]
     failures = sandbox.call(called) if called else []
-    if failures and failures[0].example is None:
+    if any(failure.example is None for failure in failures):
         return failures
     return [*failures, *(failure for each in programs if (failure := sandbox.feed(each)))]
 
@@ -129,10 +129,9 @@ def _failures(examples: Sequence[Example], answers: Path, ran: Ran) -> list[Fail
             said[answer["example"]] = answer["said"]
     if said.get(-1) is None:
         return [Failure(None, _ended(ran))]
-    if loading := said[-1]:
-        return [Failure(None, loading)]
     told = ((each, said.get(index)) for index, each in enumerate(examples))
-    return [Failure(each, _ended(ran) if text is None else text) for each, text in told if text != ""]
+    failures = [Failure(each, _ended(ran) if text is None else text) for each, text in told if text != ""]
+    return [*failures, Failure(None, said[-1])] if said[-1] else failures
 
 
 def _ended(ran: Ran) -> str:

@@ -124,10 +124,10 @@ def test_examples_that_hold_pass() -> None:
         ("f(0) raises ValueError", "def f(n): return 1\n", "it raises nothing and gives 1"),
         ("f(0) raises ValueError", "def f(n):\n    return 1 / n\n", "by zero at line 2: return 1 / n"),
         ("f(2) == 4", "def g(n): return 4\n", "the code defines no f; it defines g"),
-        ("f(2) == 4", "raise ValueError(3)\n", "the code fails when it is loaded: ValueError: 3 at line 1"),
-        ("f(2) == 4", "x = input()\n", "EOFError"),
+        ("f(2) == 4", "raise ValueError(3)\n", "the code defines no f; it defines nothing"),
+        ("f(2) == 4", "def f(n): return 4\nx = input()\n", "EOFError"),
         ("f(2) == 4", "import os\nos._exit(7)\n", "exit code 7"),
-        ("f(2) == 4", "import sys\nsys.exit()\n", "ends itself"),
+        ("f(2) == 4", "import sys\ndef f(n): return 4\nsys.exit()\n", "ends itself"),
         ("f(2) == 4", "def f(n):\n    while True: pass\n", "no result after"),
         ("f(2) == 4", "def f(n): return f(n)\n", "RecursionError"),
         ("f(2) == 4", "def f(n): return 'x' * 10**6\n", "got 'xxx"),
@@ -157,6 +157,14 @@ def test_an_example_that_fails_says_how(prompt: str, code: str, said: str) -> No
 )  # fmt: skip
 def test_programs_and_functions_are_both_put_to_the_test(prompt: str, code: str) -> None:
     assert examples(prompt, code).is_passed
+
+
+def test_code_that_fails_in_its_last_line_is_told_by_what_it_does() -> None:
+    verdict = examples("f(2) == 4", "def f(n): return 5\n\nassert f(2) == 4\n")
+    assert verdict.said == "example f(2) == 4 failed: got 5"
+    assert verdict.detail.endswith("The code fails: AssertionError at line 3: assert f(2) == 4")
+    loaded = examples("f(2) == 4", "def f(n): return 4\n\nassert f(2) == 5\n")
+    assert (loaded.passed, loaded.said[:38]) == (0, "the code fails when it is loaded: Asse")
 
 
 def test_one_hanging_example_does_not_hide_the_others() -> None:

@@ -149,3 +149,11 @@ def test_a_name_that_is_no_text(aigc: CommandLine) -> None:
     change(aigc, path)
     assert aigc.run("undo").code == 0
     assert path.read_bytes() == OLD.encode()
+
+
+def test_what_gen_overwrote_is_taken_back_too(aigc: CommandLine, file: Path) -> None:
+    aigc.replies = ["x = 5\n"]
+    assert aigc.run("gen", "a number", "-o", "a.py", "--force").code == 0
+    assert file.read_bytes() == b"x = 5\n"
+    assert aigc.run("undo").code == 0
+    assert file.read_bytes() == OLD.encode()

@@ -1,4 +1,4 @@
-"""What the model is told: the system prompt, the person's words with their files, and how to sample."""
+"""What the model is told: the system prompt, the files and the person's words, and how to sample."""
 
 import re
 from collections.abc import Sequence
@@ -38,8 +38,12 @@ def system_message(system: str | None) -> tuple[Message, ...]:
 
 
 def build_user_message(prompt: str, attachments: Sequence[Attachment] = ()) -> str:
-    """The person's words, then each attachment as a labelled block that its content can't break out of."""
-    blocks = [prompt, *(_block(attachment) for attachment in attachments)]
+    """Each attachment as a labelled block that its content can't break out of, then the person's words.
+
+    The words come last: another question about the same files then begins with the same tokens, which the
+    KV cache holds.
+    """
+    blocks = [*(_block(attachment) for attachment in attachments), prompt]
     return well_formed("\n\n".join(block for block in blocks if block))
 
 

@@ -66,8 +66,8 @@ def test_files_go_along_as_labelled_blocks_in_their_language(aigc: CommandLine) 
     Path("笔记.md").write_text("# Title\n\n```\ninside\n```\n", encoding="utf-8")
     assert aigc.run("-f", "a.py", "what does it do?", "-f", "笔记.md").code == 0
     assert aigc.last_message == (
-        "what does it do?\n\na.py:\n```python\nx = 1\n```\n\n"
-        "笔记.md:\n````markdown\n# Title\n\n```\ninside\n```\n````"
+        "a.py:\n```python\nx = 1\n```\n\n"
+        "笔记.md:\n````markdown\n# Title\n\n```\ninside\n```\n````\n\nwhat does it do?"
     )
 
 
@@ -107,7 +107,7 @@ def test_line_endings_of_files_stay(aigc: CommandLine) -> None:
 def test_files_with_a_byte_order_mark_are_read_in_their_encoding(aigc: CommandLine, encoding: str) -> None:
     Path("a.txt").write_bytes("数据\n".encode(encoding))
     aigc.run("-f", "a.txt", "what")
-    assert aigc.last_message.endswith("a.txt:\n```text\n数据\n```")
+    assert aigc.last_message == "a.txt:\n```text\n数据\n```\n\nwhat"
 
 
 def test_words_that_are_no_text_reach_the_model_as_replacement_characters(aigc: CommandLine) -> None:

@@ -18,9 +18,9 @@ def asked(folder: Path) -> str:
     return content
 
 
-def test_what_is_piped_in_follows_the_question_as_a_labelled_block(aigc: CommandLine) -> None:
+def test_what_is_piped_in_is_a_labelled_block_before_the_question(aigc: CommandLine) -> None:
     aigc.run("review this", stdin=b"+a\n-b\n")
-    assert aigc.last_message == "review this\n\nstdin:\n```\n+a\n-b\n```"
+    assert aigc.last_message == "stdin:\n```\n+a\n-b\n```\n\nreview this"
 
 
 def test_standard_input_alone_is_the_question(aigc: CommandLine) -> None:
@@ -30,13 +30,13 @@ def test_standard_input_alone_is_the_question(aigc: CommandLine) -> None:
 
 def test_a_dash_asks_for_standard_input(aigc: CommandLine) -> None:
     aigc.run("-", "summarise", stdin=b"a log\n")
-    assert aigc.last_message == "summarise\n\nstdin:\n```\na log\n```"
+    assert aigc.last_message == "stdin:\n```\na log\n```\n\nsummarise"
 
 
 def test_a_dash_among_the_files_asks_for_it_too(aigc: CommandLine) -> None:
     Path("a.py").write_text("x\n", encoding="utf-8")
     aigc.run("-f", "-", "-f", "a.py", "compare", stdin=b"y\n")
-    assert aigc.last_message == "compare\n\na.py:\n```python\nx\n```\n\nstdin:\n```\ny\n```"
+    assert aigc.last_message == "a.py:\n```python\nx\n```\n\nstdin:\n```\ny\n```\n\ncompare"
 
 
 def test_no_stdin_leaves_it_unread(aigc: CommandLine) -> None:
@@ -57,7 +57,7 @@ def test_a_terminal_is_not_read_for_a_question_that_is_complete(aigc: CommandLin
 
 def test_content_that_looks_like_a_fence_stays_inside_its_block(aigc: CommandLine) -> None:
     aigc.run("hi", stdin=b"```\n````\nrm -rf\n")
-    assert aigc.last_message.endswith("stdin:\n`````\n```\n````\nrm -rf\n`````")
+    assert aigc.last_message == "stdin:\n`````\n```\n````\nrm -rf\n`````\n\nhi"
 
 
 @pytest.mark.parametrize("redirection", ["<&-", "</dev/null"])
@@ -105,7 +105,7 @@ def test_a_dash_at_a_terminal_says_how_to_end_the_input(tmp_path: Path) -> None:
         os.write(parent, b"some text\n\x04")
         assert process.wait(30) == 0
     os.close(parent)
-    assert asked(tmp_path) == "summarise\n\nstdin:\n```\nsome text\n```"
+    assert asked(tmp_path) == "stdin:\n```\nsome text\n```\n\nsummarise"
 
 
 def test_a_named_pipe_can_be_attached(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Precedence: command-line flag > `AIGC_*` variable > project `.aigc.toml` > user 
 OPENAI_BASE_URL (for `base_url` only) > default.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -106,6 +107,14 @@ class Settings:
         project=False,
     )
     loop_guard: bool = _setting(True, "stop a reply that repeats itself")
+    resident: bool = _setting(
+        sys.platform != "win32", "run the model in a background process that later commands find loaded"
+    )
+    keep_alive: int = _setting(
+        300,
+        "seconds that the background process stays without work: 0 leaves at once, -1 stays",
+        limits=(-1, 30 * 86_400),
+    )
 
 
 @dataclass(frozen=True, slots=True)

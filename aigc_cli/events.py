@@ -111,4 +111,17 @@ class Done:
     candidate: int = 0
 
 
-Event = Queued | Prefill | Delta | Done
+@dataclass(frozen=True, slots=True)
+class EngineDied:
+    """The engine's process died at work. It is started again, and the reply goes on: nothing of it is lost.
+
+    It can come before any other event.
+
+    Attributes:
+        cause: one line, as far as it is known.
+    """
+
+    cause: str
+
+
+Event = Queued | Prefill | Delta | EngineDied | Done

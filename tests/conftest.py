@@ -53,6 +53,9 @@ def isolated(
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
     monkeypatch.setenv("AIGC_HOME", str(home / "aigc"))
+    monkeypatch.setenv(
+        "AIGC_RESIDENT", "0"
+    )  # no process outlives a test, but where it asks for one and ends it
     monkeypatch.setenv("TERM", "xterm-256color")
     for kind in ("CONFIG", "DATA", "CACHE", "STATE", "RUNTIME"):
         monkeypatch.setenv(f"XDG_{kind}_{'DIR' if kind == 'RUNTIME' else 'HOME'}", str(home / kind.lower()))

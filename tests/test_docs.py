@@ -48,6 +48,8 @@ COMMAND_NAMES = [
             *("models verify", "models use", "models rm"),
             *("sessions", "sessions list", "sessions show", "sessions search"),
             *("sessions export", "sessions rename", "sessions rm"),
+            *("engine", "engine status", "engine start", "engine stop", "engine restart", "engine log"),
+            "engine cache",
             *("config", "config show", "config path", "config set", "config unset"),
         )
     ),

@@ -31,6 +31,7 @@ def write_tiny_model(
     template: str | None = CHATML,
     n_ctx: int = N_CTX,
     ascii_only: bool = False,
+    merges: Sequence[str] = MERGES,
     fill: tuple[str, ...] = (),
 ) -> Path:
     """A llama-architecture model of two layers that says random bytes, or random ASCII.
@@ -38,10 +39,11 @@ def write_tiny_model(
     `fill` names control tokens for filling in the middle: all of `FILL`, some, or none.
     """
     special = (*fill, *SPECIAL)
-    tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in MERGES), *special]
+    tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in merges), *special]
     kinds = [gguf.TokenType.NORMAL] * (len(tokens) - len(special)) + [gguf.TokenType.CONTROL] * len(special)
     writer = gguf.GGUFWriter(path, "llama")
     _add_header(writer, tokens, kinds, n_ctx)
+    writer.add_token_merges(list(merges))
     if template is not None:
         writer.add_chat_template(template)
     rng = np.random.default_rng(7)
@@ -90,7 +92,6 @@ def _add_header(writer: gguf.GGUFWriter, tokens: list[str], kinds: list[gguf.Tok
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
-    writer.add_token_merges(list(MERGES))
     writer.add_bos_token_id(end - 2)
     writer.add_eos_token_id(end)
     writer.add_add_bos_token(False)

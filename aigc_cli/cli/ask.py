@@ -51,7 +51,7 @@ class _Asked:
     system: str | None
 
 
-@setting_options("system", *options.ENGINE, *options.SAMPLING, *options.VIEW)
+@setting_options("system", *options.ENGINE, *options.RESIDENT, *options.SAMPLING, *options.VIEW)
 def ask(
     ctx: typer.Context,
     *,

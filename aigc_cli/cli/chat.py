@@ -7,6 +7,7 @@ import typer
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import (
     ENGINE,
+    RESIDENT,
     SAMPLING,
     VIEW,
     Continue,
@@ -38,7 +39,7 @@ Resume = Annotated[
 ]
 
 
-@setting_options(*ENGINE, "system", *SAMPLING, *VIEW, "history")
+@setting_options(*ENGINE, *RESIDENT, "system", *SAMPLING, *VIEW, "history")
 def chat(
     ctx: typer.Context,
     *,

@@ -100,7 +100,7 @@ class _Goal:
         return self.target.name if self.target else ""
 
 
-@setting_options("system", *options.ENGINE, *options.SAMPLING, *options.VIEW)
+@setting_options("system", *options.ENGINE, *options.RESIDENT, *options.SAMPLING, *options.VIEW)
 def gen(
     ctx: typer.Context,
     *,

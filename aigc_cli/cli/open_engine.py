@@ -17,6 +17,12 @@ def open_engine(app: AppContext, settings: Settings) -> Engine:
         from aigc_cli.cli.remote_engine import open_remote_engine  # sockets: only a server needs them
 
         return open_remote_engine(app, settings)
+    if settings.resident:
+        from aigc_cli.cli.resident_engine import (
+            open_resident_engine,
+        )  # a socket; llama.cpp is not needed here
+
+        return open_resident_engine(app, settings)
     from aigc_cli.cli.local_engine import open_local_engine  # the catalogue and llama.cpp
 
     return open_local_engine(app, settings)

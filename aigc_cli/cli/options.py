@@ -29,6 +29,8 @@ SAMPLING = (
     "seed",
     "max_tokens",
 )
+RESIDENT = ("resident",)
+LOADING = ("model", "context", "threads", "gpu_layers", "loop_guard")
 VIEW = ("color", "stats")
 
 _SHORT_NAMES = {"model": "-m", "system": "-s"}

@@ -10,7 +10,7 @@ from types import FrameType
 from aigc_cli.cli.context import AppContext
 from aigc_cli.engine.base import Engine, Request
 from aigc_cli.errors import EngineError
-from aigc_cli.events import Delta, Done, Event
+from aigc_cli.events import Delta, Done, EngineDied, Event
 from aigc_cli.render.console import detect_traits
 from aigc_cli.render.progress import PrefillProgress
 from aigc_cli.render.view import View
@@ -51,7 +51,8 @@ def run_replies(app: AppContext, engine: Engine, request: Request, views: Sequen
         for event in _closed_with(stack, engine.stream(request)):
             if interrupt.is_set():
                 engine.cancel()  # again: a Ctrl-C before the stream began would be lost
-            for view in views:
+            # that the engine died is a line of the first view: the others make way for it before
+            for view in reversed(views) if isinstance(event, EngineDied) else views:
                 view.show(event)
             if isinstance(event, Delta):
                 growing[event.candidate].add(event, app.clock() - started)

@@ -65,8 +65,8 @@ def serve(
     from aigc_cli.serve.listening import bind
 
     app = app_context(ctx)
-    # what is served is the model on this machine, whatever server the other commands ask
-    settings = replace(app.resolve_settings(flags).settings, base_url=None)
+    # what is served is a model of this process, whatever engine the other commands ask
+    settings = replace(app.resolve_settings(flags).settings, base_url=None, resident=False)
     rules = _rules(host, _api_key(app, api_key, api_key_file), allow_host or [], allow_origin or [])
     with bind(host, port) as address, closing(app.open_engine(settings)) as engine:
         on_bug = partial(_tell_of_bug, app)

@@ -2,7 +2,7 @@
 
 from typing import TextIO, assert_never
 
-from aigc_cli.events import Delta, Done, Event, Prefill, Queued
+from aigc_cli.events import Delta, Done, EngineDied, Event, Prefill, Queued
 from aigc_cli.render.console import Sanitizer
 
 
@@ -23,6 +23,8 @@ class PlainView:
         match event:
             case Delta(text):
                 self._write(self._sanitizer.feed(text) if self._sanitizer else text)
+            case EngineDied():
+                self.close()  # a line about it follows
             case Queued() | Prefill() | Done():
                 pass
             case _:

@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable
 from typing import TextIO, assert_never
 
-from aigc_cli.events import Delta, Done, Event, FinishReason, Prefill, Queued
-from aigc_cli.render.console import ColorDepth, TerminalTraits, window_size
+from aigc_cli.events import Delta, Done, EngineDied, Event, FinishReason, Prefill, Queued
+from aigc_cli.render.console import ColorDepth, TerminalTraits, sanitize, window_size
 
 WORTH_SHOWING_S = 0.3
 # A CPU reads 60-200 tokens a second; until this machine's own speed is known, assume the fast end.
@@ -41,12 +41,19 @@ class PrefillProgress:
         self._visible = False
 
     def show(self, event: Event) -> None:
-        """Draw or redraw the line for `Queued` and `Prefill`; erase it at anything else."""
+        """Draw or redraw the line for `Queued` and `Prefill`; erase it at anything else.
+
+        That the engine died is a line that stays, on any stream.
+        """
         match event:
             case Queued(ahead):
                 self._show_place(ahead)
             case Prefill():
                 self._draw(event)
+            case EngineDied(cause):
+                self.close()
+                line = " ".join(f"aigc: the engine died, it is started again: {cause}".split())
+                self._write(f"{sanitize(line)}\n")
             case Delta() | Done():
                 self.close()
             case _:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import TextIO, assert_never
 
-from aigc_cli.events import Delta, Done, Event, Prefill, Queued
+from aigc_cli.events import Delta, Done, EngineDied, Event, Prefill, Queued
 from aigc_cli.render.console import Sanitizer, TerminalTraits
 from aigc_cli.render.drawing import Drawing
 from aigc_cli.render.markdown import MarkdownSplitter
@@ -123,6 +123,11 @@ class TerminalView:
                 self._draw(self._drawing.add(self._splitter.feed(self._sanitizer.feed(text))))
             case Done():
                 self.close()
+            case EngineDied():
+                if (
+                    self._tail
+                ):  # a line about it follows, in the place of the tail; the next piece redraws that
+                    self._tail.draw([], [], self._window.lines)
             case Queued() | Prefill():
                 pass
             case _:

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from starlette.types import Message, Receive, Scope, Send
 
-from aigc_cli.events import Delta, Done, Event, Prefill, Queued
+from aigc_cli.events import Delta, Done, EngineDied, Event, Prefill, Queued
 from aigc_cli.serve.decoding import Call
 from aigc_cli.serve.refusals import Refusal, error_body
 from aigc_cli.serve.replies import Candidate, Dialect
@@ -121,7 +121,7 @@ class Answering:
                 return self._dialect.progress(event, elapsed_ms) if wanted else None
             case Delta():
                 return self._dialect.delta(event, candidates[event.candidate])
-            case Done():
+            case Done() | EngineDied():
                 return None
             case _:
                 assert_never(event)

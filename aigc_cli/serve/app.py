@@ -32,7 +32,7 @@ from aigc_cli.serve.replies import (
 )
 from aigc_cli.serve.sampling import NUMBERS
 from aigc_cli.serve.tokens import token_routes
-from aigc_cli.serve.turns import MOST_WAITING, Turns
+from aigc_cli.serve.turns import MOST_WAITING, Turns, Watch
 
 SHOWN = (*NUMBERS, "top_k", "repeat_last_n")
 Decode = Callable[[dict[str, Any], Sampling], Call]
@@ -49,6 +49,7 @@ class ServeOptions:
         now: seconds since 1970.
         on_bug: told of exceptions that nobody expects.
         private: nothing of any request may be written to disk.
+        watch: shown every event of every reply.
     """
 
     clock: Callable[[], float]
@@ -57,6 +58,7 @@ class ServeOptions:
     most_waiting: int = MOST_WAITING
     on_bug: Callable[[BaseException], None] = lambda _error: None
     private: bool = False
+    watch: Watch | None = None
 
 
 class Service:
@@ -65,7 +67,7 @@ class Service:
     def __init__(self, engine: Engine, options: ServeOptions) -> None:
         self.engine = engine
         self.options = options
-        self.turns = Turns(engine, most_waiting=options.most_waiting)
+        self.turns = Turns(engine, most_waiting=options.most_waiting, watch=options.watch)
         self._started_at = int(options.now())
 
     def routes(self) -> list[BaseRoute]:

@@ -17,6 +17,8 @@ SHARE = 2  # one client may fill 1/SHARE of the line
 RETRY_AFTER_S = 2
 NUDGE_S = 0.05  # a cancellation that comes before the engine has begun is lost: it is said until it is heard
 
+Watch = Callable[[Event], None]
+
 
 class Turn:
     """One request's way through the line and the engine.
@@ -82,6 +84,7 @@ class Turn:
 
     def put(self, event: Event) -> None:
         """Hand an event over."""
+        self._turns.show(event)
         self._events.put_nowait(event)
 
     def end(self, error: BaseException | None = None) -> None:
@@ -98,15 +101,23 @@ class Turns:
     Everything but the engine's own work happens in the event loop, so there is no lock.
     """
 
-    def __init__(self, engine: Engine, *, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(
+        self, engine: Engine, *, most_waiting: int = MOST_WAITING, watch: Watch | None = None
+    ) -> None:
         self._engine = engine
         self._most_waiting = most_waiting
+        self._watch = watch
         self._line: Line[Turn] = Line()
         self._running: Turn | None = None
         self._closing = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+
+    def show(self, event: Event) -> None:
+        """Let whoever counts see an event."""
+        if self._watch:
+            self._watch(event)
 
     @property
     def is_busy(self) -> bool:

@@ -1,0 +1,93 @@
+"""Where resident engines are found: a directory of sockets that only its owner can enter."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from aigc_cli.errors import EngineError
+
+LONGEST_SOCKET_PATH = 103  # bytes; sun_path holds 104 with its NUL on macOS, 108 on Linux
+_SOCKET, _LOCK, _PID = ".sock", ".lock", ".pid"
+_NAME_LENGTH = 16 + len(_SOCKET)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketPlace:
+    """The files of one person's engines. Each engine's name is the fingerprint of what it was started with.
+
+    Attributes:
+        directory: sockets, locks and process ids; mode 0700.
+        logs: what the engines wrote, one file each.
+    """
+
+    directory: Path
+    logs: Path
+
+    def socket(self, name: str) -> Path:
+        """Where an engine listens."""
+        return self.directory / f"{name}{_SOCKET}"
+
+    def lock(self, name: str) -> Path:
+        """Held by whoever starts or removes an engine."""
+        return self.directory / f"{name}{_LOCK}"
+
+    def pid(self, name: str) -> Path:
+        """The process id of an engine, for the case that it no longer answers."""
+        return self.directory / f"{name}{_PID}"
+
+    def log(self, name: str) -> Path:
+        """What an engine writes."""
+        return self.logs / f"{name}.log"
+
+    def names(self) -> tuple[str, ...]:
+        """The engines that have a socket here, alive or not."""
+        if not self.directory.is_dir():
+            return ()
+        return tuple(sorted(path.stem for path in self.directory.glob(f"*{_SOCKET}")))
+
+    def prepare(self) -> None:
+        """Make the directories.
+
+        Raises:
+            EngineError: the directory of sockets is not private, so whoever else can enter it could pose as
+                an engine, or read what is asked.
+        """
+        make_private(self.directory)
+        self.logs.mkdir(parents=True, exist_ok=True)
+
+
+def find_place(state: Path, runtime_directory: str | None, temporary: Path) -> SocketPlace:
+    """Choose the directory of sockets for the engines whose state is kept in `state`.
+
+    The user's runtime directory where the system gives one, else the state directory. A path that is too long
+    for a socket gives way to a short one for temporary files.
+    """
+    identity = hashlib.sha256(os.fsencode(state)).hexdigest()[:8]
+    runtime = Path(runtime_directory) if runtime_directory else None
+    candidates = [state / "engines", temporary / f"aigc-{os.getuid()}-{identity}"]
+    if runtime and runtime.is_absolute() and runtime.is_dir() and os.access(runtime, os.W_OK):
+        candidates.insert(0, runtime / f"aigc-{identity}")
+    fitting = [
+        path for path in candidates if len(os.fsencode(path)) + 1 + _NAME_LENGTH <= LONGEST_SOCKET_PATH
+    ]
+    return SocketPlace((fitting or candidates)[0], state / "engines")
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory that only its owner can enter, or check that it is one.
+
+    Raises:
+        EngineError: it is something else, or it belongs to somebody else, or others can enter it.
+    """
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        found = directory.lstat()
+    except OSError as error:
+        raise EngineError(f"{directory}: {error.strerror}", "--no-resident does without it") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise EngineError(f"{directory} is not a directory of yours", "remove it, or use --no-resident")
+    if found.st_mode & 0o077:
+        raise EngineError(f"{directory} is open to others", f"chmod 700 {directory}")

@@ -17,6 +17,6 @@ def open_local_engine(app: AppContext, settings: Settings) -> Engine:
     """
     found = devices()
     machine = machine_with(found)
-    model = model_on_disk(app, settings, machine)
+    model = model_on_disk(app, settings, lambda: machine)
     with loading_line(app, model.name):
         return open_engine(settings, model, found, machine, app.clock, kv_directory=app.directories.kv)

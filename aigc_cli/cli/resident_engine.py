@@ -1,6 +1,6 @@
 """The engine of a command in the background: found loaded, or started."""
 
-import random
+import os
 from pathlib import Path
 
 from aigc_cli.cli.context import AppContext
@@ -34,4 +34,4 @@ def open_resident_engine(app: AppContext, settings: Settings) -> Engine:
 
     launch = resident_launch(app, settings)
     residence = Residence(launch, socket_place(app), app.env, lambda: loading_line(app, launch.model.name))
-    return ResidentEngine(residence, connect, random.SystemRandom().randrange)
+    return ResidentEngine(residence, connect, lambda below: int.from_bytes(os.urandom(8)) % below)

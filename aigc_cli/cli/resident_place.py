@@ -9,11 +9,9 @@ from aigc_cli.cli.wanted_model import model_on_disk
 from aigc_cli.config import Settings
 from aigc_cli.engine.connect import devices, machine_with
 from aigc_cli.engine.installed_build import may_have_gpu
-from aigc_cli.models.machine import this_machine
+from aigc_cli.models.machine import Machine, this_machine
 from aigc_cli.serve.launch import Launch, launch_for
 from aigc_cli.serve.socket_place import SocketPlace, find_place
-
-_SPARE_SHARE = 32  # an idle engine leaves when less than this part of the memory is free
 
 
 def socket_place(app: AppContext) -> SocketPlace:
@@ -29,7 +27,10 @@ def resident_launch(app: AppContext, settings: Settings) -> Launch:
         ModelError: there is no such model, or it can't be had.
         Interrupted: Ctrl-C while it was pulled.
     """
+    model = model_on_disk(app, settings, _this_machine)
+    return launch_for(settings, model, app.directories, __version__)
+
+
+def _this_machine() -> Machine:
     # llama.cpp is not loaded to look for a GPU where the build has none: 0.2 s that a warm start must not pay
-    machine = machine_with(devices()) if may_have_gpu() else this_machine()
-    model = model_on_disk(app, settings, machine)
-    return launch_for(settings, model, app.directories, __version__, machine.memory_bytes // _SPARE_SHARE)
+    return machine_with(devices()) if may_have_gpu() else this_machine()

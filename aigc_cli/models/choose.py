@@ -67,8 +67,15 @@ def locate(
     Raises:
         ModelNotFound: no file, no stored and no known model has this name.
     """
-    if name is None:
-        return _locate_default(catalog, store, machine)
+    return _locate_default(catalog, store, machine) if name is None else locate_named(name, catalog, store)
+
+
+def locate_named(name: str, catalog: Catalog, store: ModelStore) -> StoredModel | ModelSpec:
+    """The model of this name, as `locate` finds it; the machine does not matter.
+
+    Raises:
+        ModelNotFound: no file, no stored and no known model has this name.
+    """
     if stored := store.find(name):
         return stored
     if spec := catalog.find(name):

@@ -51,8 +51,6 @@ def tail(path: Path, n_bytes: int = TAIL_BYTES) -> str:
 
 
 def cause_of_death(path: Path) -> str:
-    """One line from the last process that wrote to the log: why it died, as far as it says."""
+    """One line from the last process that wrote to the log: why it died. Empty when it does not say."""
     lines = tail(path).rpartition(STARTED)[2].splitlines()[1:]
-    lines = [line.strip() for line in lines if line.strip()]
-    telling = [line for line in lines if _TELLING.search(line)]
-    return (telling or lines or [""])[0 if telling else -1]
+    return next((line.strip() for line in lines if _TELLING.search(line)), "")

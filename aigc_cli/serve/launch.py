@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from aigc_cli.serve.socket_place import SocketPlace
 
 # What a loaded model depends on; everything else comes with each request.
 LOAD_SETTINGS = ("context", "threads", "gpu_layers", "loop_guard", "kv_cache_gb")
+SPARE_SHARE = 1 / 32
 _BACKLOG = 128
 # What the interpreter, the loader, OpenMP and the GPU drivers read. Nothing else of the shell is needed.
 _KEPT = re.compile(
@@ -39,7 +39,7 @@ class Launch:
 
     Attributes:
         version: of the program that starts it; a later program with another one replaces it.
-        spare_bytes: when less memory than this is free on the machine, an idle engine leaves.
+        spare_share: when less of the machine's memory than this is free, an idle engine leaves.
     """
 
     version: str
@@ -47,7 +47,7 @@ class Launch:
     settings: Mapping[str, Value]
     directories: Directories
     keep_alive_s: float
-    spare_bytes: int
+    spare_share: float = SPARE_SHARE
 
     @property
     def name(self) -> str:
@@ -70,7 +70,7 @@ class Launch:
             "spec": self.model.spec.name if self.model.spec else None
         }
         fields: dict[str, Any] = {"version": self.version, "settings": dict(self.settings), "model": model}
-        fields |= {"keep_alive_s": self.keep_alive_s, "spare_bytes": self.spare_bytes}
+        fields |= {"keep_alive_s": self.keep_alive_s, "spare_share": self.spare_share}
         return json.dumps(fields | {"directories": asdict(self.directories)}, default=str)
 
     @classmethod
@@ -86,13 +86,11 @@ class Launch:
         return cls(**(fields | {"directories": Directories(**places)}))
 
 
-def launch_for(
-    settings: Settings, model: StoredModel, directories: Directories, version: str, spare_bytes: int
-) -> Launch:
+def launch_for(settings: Settings, model: StoredModel, directories: Directories, version: str) -> Launch:
     """What to start for these settings and this model file."""
     loading = {name: getattr(settings, name) for name in LOAD_SETTINGS}
     stamped = f"{version}, llama.cpp of {build_stamp()}"
-    return Launch(stamped, model, loading, directories, settings.keep_alive, spare_bytes)
+    return Launch(stamped, model, loading, directories, settings.keep_alive)
 
 
 def package_root() -> Path:
@@ -118,6 +116,8 @@ def start_process(place: SocketPlace, launch: Launch, env: Mapping[str, str]) ->
     Raises:
         OSError: the socket or the process can't be made.
     """
+    import subprocess  # 10 ms that a warm start need not pay
+
     name = launch.name
     path = place.socket(name)
     path.unlink(missing_ok=True)

@@ -62,8 +62,9 @@ class Resident:
         self._totals = Totals()
         self._service: Service | None = None
         self._started_s = time.monotonic()
+        spare_bytes = int(this_machine().memory_bytes * launch.spare_share)
         self._lifecycle = Lifecycle(
-            launch.keep_alive_s, time.monotonic, lambda: this_machine().available_bytes, launch.spare_bytes
+            launch.keep_alive_s, time.monotonic, lambda: this_machine().available_bytes, spare_bytes
         )
 
     def serve(self, descriptor: int) -> None:

@@ -91,7 +91,7 @@ class Residence:
 
     def cause_of_death(self) -> str:
         """Why the last process died, as far as its log says."""
-        return cause_of_death(self._place.log(self._name)) or "its log does not say why"
+        return cause_of_death(self._place.log(self._name)) or "its log does not say why; was it killed?"
 
     def _start_unless_there(self) -> bool:
         """True if this call started it."""

@@ -43,7 +43,7 @@ class World:
         return find_place(self.directories.state, None, self.root)
 
     def launch(
-        self, *, version: str = "1", keep_alive_s: float = KEEP_S, spare_bytes: int = 0, **settings: Any
+        self, *, version: str = "1", keep_alive_s: float = KEEP_S, spare_share: float = 0, **settings: Any
     ) -> Launch:
         model = StoredModel("tiny", self.model, self.model.stat().st_size, None, "a test", None, None)
         settings = {
@@ -53,7 +53,7 @@ class World:
             "loop_guard": False,
             "kv_cache_gb": 0.0,
         } | settings
-        return Launch(version, model, settings, self.directories, keep_alive_s, spare_bytes)
+        return Launch(version, model, settings, self.directories, keep_alive_s, spare_share)
 
     def residence(self, launch: Launch | None = None, env: Mapping[str, str] | None = None) -> Residence:
         return Residence(launch or self.launch(), self.place, dict(env or os.environ), self._waiting)

@@ -144,6 +144,6 @@ def test_the_tail_and_the_cause_are_read_from_the_end(world: World) -> None:
     )
     assert cause_of_death(log) == "GGML_ASSERT(a) failed"
     assert tail(log, 15) == "more stack\n"
-    log.write_text("2026 engine starts: process 1\n")
+    log.write_text("2026 engine starts: process 1\n2026 loaded in 1.50 s\n")
     assert cause_of_death(log) == ""
     assert cause_of_death(world.place.log("y")) == ""

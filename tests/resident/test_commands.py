@@ -1,0 +1,121 @@
+"""Commands as a person types them: the same with the engine in the background and in their own process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.resident.engines import World, chat, text_of
+
+AIGC = [sys.executable, "-m", "aigc_cli"]
+
+
+def aigc(*line: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*AIGC, *line], input=stdin, capture_output=True, timeout=60, check=False)
+
+
+@pytest.fixture(params=["0", "1"], ids=["in-process", "resident"])
+def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each test runs both ways; no engine outlives it."""
+    monkeypatch.setenv("AIGC_RESIDENT", request.param)
+    monkeypatch.setenv("AIGC_KEEP_ALIVE", "60")
+    yield request.param
+    aigc("engine", "stop")
+
+
+def test_an_answer_is_the_same(mode: str, byte_model: Path) -> None:
+    line = ("-m", str(byte_model), "--temperature", "0", "--max-tokens", "20", "--json", "hello")
+    first, second = (json.loads(aigc(*line).stdout) for _ in range(2))
+    assert first["model"] == "tiny"
+    assert first["text"] == second["text"]
+    assert len(first["text"]) == 20
+    assert (second["tokens"]["cached"] > 0) or mode == "0"
+
+
+@pytest.mark.usefixtures("mode")
+def test_failures_have_the_same_exit_codes_and_words(byte_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "fake.gguf").write_bytes(b"nothing" * 300)
+    fake = aigc("-m", "./fake.gguf", "hi")
+    assert (fake.returncode, fake.stderr.count(b"\n")) == (3, 2), fake.stderr
+    missing = aigc("-m", "./missing.gguf", "hi")
+    assert (missing.returncode, missing.stderr.count(b"\n")) == (3, 2)
+    full = aigc("-m", str(byte_model), "--context", "512", "what?", stdin=b"word " * 500)
+    assert full.returncode == 4, full.stderr
+    assert b"512" in full.stderr
+    wide = aigc("-m", str(byte_model), "--context", "100000", "what?")
+    assert wide.returncode == 2, wide.stderr
+
+
+@pytest.mark.usefixtures("mode")
+def test_choices_hold(byte_model: Path) -> None:
+    done = aigc("-m", str(byte_model), "Is the sky blue?", "--choices", "yes,no")
+    assert done.stdout in (b"yes\n", b"no\n"), done.stderr
+
+
+@pytest.mark.usefixtures("mode")
+def test_ctrl_c_ends_the_reply_and_nothing_else(byte_model: Path) -> None:
+    line = [*AIGC, "-m", str(byte_model), "--json", "hello", "--no-stdin"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode in (0, 1, 130)  # it may have come to its end before
+    assert b"Traceback" not in err
+    assert aigc("-m", str(byte_model), "--max-tokens", "5", "again").returncode == 0
+
+
+def test_the_engine_is_looked_at_and_stopped(mode: str, byte_model: Path) -> None:
+    assert aigc("engine").stdout == b"no engine runs\n"
+    assert aigc("-m", str(byte_model), "--max-tokens", "5", "hello").returncode == 0
+    if mode == "0":
+        assert json.loads(aigc("engine", "status", "--json").stdout) == []
+        return
+    shown = aigc("engine", "status").stdout.decode()
+    assert "tiny, a window of 2,048 tokens: idle" in shown
+    assert "leaves after 1 min without work" in shown
+    (report,) = json.loads(aigc("engine", "status", "--json").stdout)
+    assert (report["replies"], report["reply_tokens"], report["waiting"]) == (1, 5, 0)
+    assert b"engine starts" in aigc("engine", "log").stdout
+    assert aigc("engine", "restart", "-m", str(byte_model)).returncode == 0
+    (again,) = json.loads(aigc("engine", "status", "--json").stdout)
+    assert again["pid"] != report["pid"]
+    assert aigc("engine", "stop").stderr == b"aigc: 1 engine stopped\n"
+    assert aigc("engine", "stop").stderr == b"aigc: no engine ran\n"
+
+
+@pytest.mark.usefixtures("mode")
+def test_an_engine_is_started_ahead_of_the_first_question(byte_model: Path) -> None:
+    started = aigc("engine", "start", "-m", str(byte_model))
+    assert started.stderr == b"aigc: tiny is loaded, a window of 2,048 tokens\n"
+    assert len(json.loads(aigc("engine", "status", "--json").stdout)) == 1
+
+
+def test_what_is_kept_on_disk_is_told_and_deleted() -> None:
+    kv = Path(os.environ["AIGC_HOME"]) / "cache" / "kv"
+    assert aigc("engine", "cache").stdout == f"0 files, 0 MB: {kv}\n".encode()
+    assert aigc("engine", "cache", "clear").stderr == b"aigc: deleted: 0 files, 0 MB\n"
+    assert aigc("engine", "cache", "clean").returncode == 2
+
+
+def test_two_chats_that_take_turns_keep_what_was_read(world: World) -> None:
+    first, second = world.open(), world.open()
+    told: dict[str, list[str]] = {"a": [], "b": []}
+    read = []
+    for turn in range(4):
+        for name, engine in (("a", first), ("b", second)):
+            question = f"{name}{turn}: {name * 40}"
+            before = world.reports()[0]
+            events = list(engine.stream(chat(*told[name], question, max_tokens=30)))
+            after = world.reports()[0]
+            evaluated = (after["prompt_tokens"] - after["cached_tokens"]) - (
+                before["prompt_tokens"] - before["cached_tokens"]
+            )
+            read.append((turn, evaluated))
+            told[name] += [question, text_of(events)]
+    assert all(evaluated < 80 for turn, evaluated in read if turn), read

@@ -82,7 +82,8 @@ def _ask_server(app: AppContext, settings: Settings) -> dict[str, Any]:
 def _engine_lines(settings: Settings, origin: str, server: dict[str, Any] | None) -> Iterator[str]:
     """Where the model runs."""
     if not settings.base_url:
-        yield "engine     llama.cpp on this machine"
+        where = "in the background: aigc engine" if settings.resident else "in each command's own process"
+        yield f"engine     llama.cpp on this machine, {where}"
         return
     yield f"engine     the server at {settings.base_url} (base_url from {origin})"
     if server:

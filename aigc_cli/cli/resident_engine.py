@@ -30,7 +30,9 @@ def open_resident_engine(app: AppContext, settings: Settings) -> Engine:
     def connect(socket: Path) -> RemoteEngine:
         """An engine behind this socket."""
         timeouts = Timeouts(first_byte_s=_WEEK_S, idle_s=_WEEK_S)
-        return RemoteEngine(Client(Address("unix", str(socket)), timeouts=timeouts), app.clock)
+        return RemoteEngine(
+            Client(Address("unix", str(socket)), timeouts=timeouts, retry_pauses_s=()), app.clock
+        )
 
     launch = resident_launch(app, settings)
     residence = Residence(launch, socket_place(app), app.env, lambda: loading_line(app, launch.model.name))

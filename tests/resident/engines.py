@@ -93,7 +93,7 @@ class World:
 
 
 def connect(socket: Path) -> Engine:
-    return RemoteEngine(Client(Address("unix", str(socket))), time.monotonic)
+    return RemoteEngine(Client(Address("unix", str(socket)), retry_pauses_s=()), time.monotonic)
 
 
 def ask(words: str, **sampling: Any) -> Request:

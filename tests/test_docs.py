@@ -37,6 +37,7 @@ COMMAND_NAMES = [
                 "chat",
                 "gen",
                 "edit",
+                "fill",
                 "undo",
                 "serve",
                 "doctor",

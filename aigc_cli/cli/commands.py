@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "chat": "aigc_cli.cli.chat:chat",
     "gen": "aigc_cli.cli.gen:gen",
     "edit": "aigc_cli.cli.edit:edit",
+    "fill": "aigc_cli.cli.fill:fill",
     "undo": "aigc_cli.cli.undo:undo",
     "serve": "aigc_cli.cli.serve:serve",
     "doctor": "aigc_cli.cli.doctor:doctor",

@@ -99,6 +99,10 @@ class Model:
                 return tokens[:count]
             capacity = -count
 
+    def is_token(self, text: str) -> bool:
+        """Whether a text is exactly one token, control tokens included."""
+        return len(self.tokenize(text, special=True)) == 1
+
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; control tokens stand for none."""
         known = self._pieces.get(token)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from aigc_cli.engine.base import Sampling
+from aigc_cli.engine.gbnf import check_gbnf
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.reply import LAST_ROW
-from aigc_cli.errors import EngineError, UsageError
+from aigc_cli.errors import EngineError
 
 DRY_BASE, DRY_ALLOWED_LENGTH = 1.75, 2  # the values that DRY's author proposes (llama.cpp's defaults too)
 DRY_BREAKERS = (b"\n", b":", b'"', b"*")
@@ -108,11 +109,10 @@ class ConstrainedSampler:
         Raises:
             UsageError: the grammar does not parse.
         """
-        # An empty text would give a sampler that allows everything; a bad one gives NULL, and using that is a
-        # segmentation fault.
-        self._grammar = gbnf.strip() and lib.llama_sampler_init_grammar(model.vocab, gbnf.encode(), b"root")
-        if not self._grammar:
-            raise UsageError("the grammar does not parse", "it needs a rule `root ::= …` in GBNF")
+        check_gbnf(gbnf, model.is_token)
+        self._grammar = lib.llama_sampler_init_grammar(model.vocab, gbnf.encode(), b"root")
+        if not self._grammar:  # NULL in a chain is a segmentation fault
+            raise EngineError("llama.cpp does not take the grammar", "make it simpler")
         self._chain = build_chain(model, sampling)
         self._model = model
         self._ids = np.arange(model.n_vocab, dtype=np.int32)

@@ -1,6 +1,6 @@
 """A change in front of the person: its diff, and the question what becomes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from aigc_cli.tasks.hunks import Change, changes_between, hunks_of, with_changes
 if TYPE_CHECKING:
     from typing import TextIO
 
+Answer = Callable[[str], str | None]
 _YES = ("y", "yes", "是", "好")
 _NO = ("n", "no", "否", "不")
 _HELP = (
@@ -69,8 +70,12 @@ def _draw(
     stream.flush()
 
 
-def reviewed(app: AppContext, settings: Settings, proposal: Proposal) -> str | None:
+def reviewed(
+    app: AppContext, settings: Settings, proposal: Proposal, ask: Answer | None = None
+) -> str | None:
     """The text to write, as the person decides; None leaves the file as it is.
+
+    `ask` puts a question to the person; without it the answer is read from stdin.
 
     Raises:
         Interrupted: the person quits, presses Ctrl-C, or ends the input: nothing shall be written.
@@ -79,7 +84,7 @@ def reviewed(app: AppContext, settings: Settings, proposal: Proposal) -> str | N
     show_diff(app, settings, app.stderr, proposal)
     while True:
         shown = Proposal(proposal.name, proposal.old, new, proposal.language)
-        answer = _answer(app, f"write this change to {proposal.name}? [y,n,e,s,q,?] ")
+        answer = _answer(app, ask, f"write this change to {proposal.name}? [y,n,e,s,q,?] ")
         match answer:
             case _ if answer in _YES:
                 return new
@@ -91,7 +96,7 @@ def reviewed(app: AppContext, settings: Settings, proposal: Proposal) -> str | N
                     note(app, f"{proposal.name} is what it was")
                     return None
             case "s":
-                return _split(app, settings, shown)
+                return _split(app, settings, shown, ask)
             case "q":
                 raise _stopped()
             case _:
@@ -109,13 +114,14 @@ def _by_hand(app: AppContext, settings: Settings, proposal: Proposal) -> str:
     return new
 
 
-def _split(app: AppContext, settings: Settings, proposal: Proposal) -> str | None:
+def _split(app: AppContext, settings: Settings, proposal: Proposal, ask: Answer | None) -> str | None:
     changes = changes_between(proposal.old, proposal.new)
     chosen: set[int] = set()
     index = 0
     while index < len(changes):
         _draw(app, settings, app.stderr, proposal, changes[index : index + 1])
-        answer = _answer(app, f"place {index + 1} of {len(changes)}: take it? [y,n,a,d,q,?] ")
+        question = f"place {index + 1} of {len(changes)}: take it? [y,n,a,d,q,?] "
+        answer = _answer(app, ask, question)
         match answer:
             case _ if answer in _YES:
                 chosen.add(index)
@@ -135,7 +141,12 @@ def _split(app: AppContext, settings: Settings, proposal: Proposal) -> str | Non
     return with_changes(proposal.old, changes, chosen) if chosen else None
 
 
-def _answer(app: AppContext, question: str) -> str:
+def _answer(app: AppContext, ask: Answer | None, question: str) -> str:
+    if ask is not None:
+        answer = ask(question.rstrip())
+        if not answer:  # Ctrl-C, Ctrl-D, or nobody there
+            raise _stopped()
+        return answer.strip().casefold() or "?"
     app.stderr.write(sanitize(question))
     app.stderr.flush()
     try:

@@ -51,8 +51,7 @@ def test_words_are_the_argument_and_file_names_among_them_are_attached(aigc: Com
     aigc.replies = ["It *indexes*."]
     outcome = aigc.run("explain", "the", "bug", "a.py")
     assert (outcome.code, outcome.out) == (0, "It *indexes*.")
-    assert aigc.last_message.startswith("Explain the bug to a programmer")
-    assert aigc.last_message.endswith(f"a.py:\n```python\n{BUG}```")
+    assert aigc.last_message.startswith(f"a.py:\n```python\n{BUG}```\n\nExplain the bug to a programmer")
     assert aigc.engines[0].requests[0].sampling.temperature == 0.3
 
 

@@ -19,8 +19,7 @@ def test_a_text_recipe_asks_in_the_conversation(tmp_path: Path) -> None:
     dispatch(world.talk, "/explain the line @a.py")
     role, question = world.sent()[-1]
     assert role == "user"
-    assert question.startswith("Explain the line to a programmer")
-    assert "x = 1" in question
+    assert question.startswith("a.py:\n```python\nx = 1\n```\n\nExplain the line to a programmer")
     dispatch(world.talk, "really?")
     assert [role for role, _ in world.sent()] == ["user", "assistant", "user"]
 

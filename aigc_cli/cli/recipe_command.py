@@ -63,6 +63,7 @@ def recipe_command(recipe: Recipe) -> Callable[..., int]:
     serving = SERVINGS[recipe.output]
 
     def command(ctx: typer.Context, **given: Any) -> int:
+        """Gather what the recipe works on, and serve it."""
         app = app_context(ctx)
         settings = app.resolve_settings(given["flags"]).settings
         sampling_from(settings, Sampling())  # a bad value is told before anything is read or run

@@ -2,19 +2,18 @@
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 from aigc_cli.cli.child import run_child
+from aigc_cli.cli.editor import edited_by_hand
 from aigc_cli.cli.ending import raise_unless_whole
 from aigc_cli.cli.recipe_run import RecipeRun
 from aigc_cli.cli.reply import prefill_progress, run_reply
 from aigc_cli.cli.report import note
 from aigc_cli.cli.yes_no import is_yes
 from aigc_cli.engine.base import Constraint, JsonSchema, Request
-from aigc_cli.errors import EngineError, ExitCode, FileError, UsageError
+from aigc_cli.errors import EngineError, ExitCode, UsageError
 from aigc_cli.render.console import sanitize
 
 # The explanation comes first: what a small model has said, it then writes.
@@ -35,7 +34,6 @@ _MESSAGE_SCHEMA = json.dumps(
     }
 )
 _N_OUTPUT = 4096  # characters of a command's output that are kept; all of it is shown
-_EDITOR = "vi"
 _FAILED_BY_SIGNAL = 128
 
 
@@ -57,7 +55,7 @@ def serve_command(run: RecipeRun) -> int:
 def _decide(run: RecipeRun, command: str) -> int:
     answer = run.answer("[r]un it, [e]dit it, or drop it?") or ""
     if answer.lower() in ("e", "edit"):
-        command = _edited(run, command).strip()
+        command = edited_by_hand(run.app, command, ".sh").strip()
         answer = "r" if command else ""
     if answer.lower() not in ("r", "run") and not is_yes(answer):
         return ExitCode.DONE
@@ -79,7 +77,7 @@ def serve_commit(run: RecipeRun) -> int:
         return ExitCode.DONE
     answer = run.answer("commit with it? [y]es, [e]dit, or no:") or ""
     if answer.lower() in ("e", "edit"):
-        message = _edited(run, message)
+        message = edited_by_hand(run.app, message, ".txt")
     elif not is_yes(answer):
         return ExitCode.DONE
     if not message.strip():
@@ -102,17 +100,6 @@ def _ask(run: RecipeRun, constraint: Constraint) -> dict[str, str]:
     except ValueError as error:
         raise EngineError("the model's answer can't be read", "try again") from error
     return found
-
-
-def _edited(run: RecipeRun, text: str) -> str:
-    """What the person makes of a text in their editor."""
-    editor = run.app.env.get("VISUAL") or run.app.env.get("EDITOR") or _EDITOR
-    with tempfile.TemporaryDirectory(prefix="aigc-") as folder:
-        file = Path(folder) / "text"
-        file.write_text(text, encoding="utf-8")
-        if code := _call(run, ["/bin/sh", "-c", f'{editor} "$1"', "sh", str(file)]):
-            raise FileError(f"{editor!r} ended with exit code {code}", "set VISUAL or EDITOR")
-        return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _call(run: RecipeRun, argv: Sequence[str], text: str | None = None) -> int:

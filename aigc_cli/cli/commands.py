@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "aigc_cli.cli.doctor:doctor",
     "models": "aigc_cli.cli.models:models_app",
     "sessions": "aigc_cli.cli.sessions:sessions_app",
+    "inspect": "aigc_cli.cli.inspect:inspect_app",
     "recipes": "aigc_cli.cli.recipes:recipes_app",
     "engine": "aigc_cli.cli.engine:engine_app",
     "config": "aigc_cli.cli.config:config_app",

@@ -29,15 +29,22 @@ N_WORTH_GROWING_FOR = 4
 # Tokens. A shorter tail is read again within a second, which is not worth its cells.
 FORK_TAIL = 64
 FLASH_ATTENTION_AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO
+_FLASH_ATTENTION_OFF = 0  # LLAMA_FLASH_ATTN_TYPE_DISABLED
 _DECODE_NO_ROOM, _DECODE_ABORTED = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """How to build a context; sizes in tokens."""
+    """How to build a context; sizes in tokens.
+
+    Attributes:
+        eval_callback: a native function that llama.cpp offers each tensor of a graph to, for inspection.
+            Flash attention, which never has the attention weights in one place, is off then.
+    """
 
     n_ctx_limit: int
     n_threads: int
+    eval_callback: Any = None
 
 
 class Context:
@@ -85,6 +92,9 @@ class Context:
         parameters.kv_unified = True  # one pool of cells, not a share for each sequence
         parameters.n_threads = parameters.n_threads_batch = self._options.n_threads
         parameters.flash_attn_type = FLASH_ATTENTION_AUTO
+        if self._options.eval_callback is not None:
+            parameters.flash_attn_type = _FLASH_ATTENTION_OFF
+            parameters.cb_eval = self._options.eval_callback
         parameters.no_perf = True
         parameters.abort_callback = self._abort_callback
         parameters.abort_callback_data = ctypes.addressof(self._abort)

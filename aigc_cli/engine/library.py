@@ -63,13 +63,13 @@ def list_devices() -> tuple[Device, ...]:
     through the handle of the library that links to them.
     """
     initialize()
-    count = _ggml_function("ggml_backend_dev_count", ctypes.c_size_t)
-    get = _ggml_function("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
-    name = _ggml_function("ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)
-    description = _ggml_function("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)
-    kind = _ggml_function("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
+    count = ggml_function("ggml_backend_dev_count", ctypes.c_size_t)
+    get = ggml_function("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
+    name = ggml_function("ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)
+    description = ggml_function("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)
+    kind = ggml_function("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
     size = ctypes.POINTER(ctypes.c_size_t)
-    memory = _ggml_function("ggml_backend_dev_memory", None, ctypes.c_void_p, size, size)
+    memory = ggml_function("ggml_backend_dev_memory", None, ctypes.c_void_p, size, size)
     devices = []
     for index in range(count()):
         device = get(index)
@@ -87,7 +87,8 @@ def list_devices() -> tuple[Device, ...]:
     return tuple(devices)
 
 
-def _ggml_function(name: str, result: Any, *arguments: Any) -> Any:
+def ggml_function(name: str, result: Any, *arguments: Any) -> Any:
+    """A function of ggml's C interface that has no Python binding."""
     function = getattr(lib._lib, name)  # noqa: SLF001  # the only handle that the package keeps
     function.restype = result
     function.argtypes = list(arguments)

@@ -23,9 +23,12 @@ class Model:
         *,
         n_gpu_layers: int = 0,
         repack_weights: bool = False,
+        vocab_only: bool = False,
         cancelled: Callable[[], bool],
     ) -> None:
         """Load the weights; `cancelled` is asked now and then, True gives the load up.
+
+        With `vocab_only`, load what tokenizing needs and no weights.
 
         Raises:
             ModelLoadError: llama.cpp refused the file; its last words are in the message.
@@ -36,6 +39,7 @@ class Model:
         parameters = lib.llama_model_default_params()
         parameters.n_gpu_layers = n_gpu_layers
         parameters.use_extra_bufts = repack_weights
+        parameters.vocab_only = vocab_only
         # The structure keeps no reference to the callback: this name must live until the load is over.
         progress = lib.llama_progress_callback(lambda _progress, _user: not cancelled())
         parameters.progress_callback = progress

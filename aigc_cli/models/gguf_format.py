@@ -106,12 +106,14 @@ class Container:
     Attributes:
         values: scalars, strings and short arrays of numbers by key.
         array_lengths: how many elements each array holds, kept or not.
+        data_start: where in the file the tensor data begins, in bytes.
     """
 
     version: int
     values: Mapping[str, Value]
     array_lengths: Mapping[str, int]
     tensors: tuple[Tensor, ...]
+    data_start: int
 
 
 class _Cursor:
@@ -226,7 +228,7 @@ def read_container(file: BinaryIO, size: int) -> Container:
         _read_value(cursor, key, values, array_lengths)
     claims = [_read_tensor_claim(cursor) for _ in range(n_tensors)]
     start = _data_start(values, cursor.position)
-    return Container(version, values, array_lengths, _place_tensors(claims, start, size))
+    return Container(version, values, array_lengths, _place_tensors(claims, start, size), start)
 
 
 def _read_version(cursor: _Cursor) -> int:

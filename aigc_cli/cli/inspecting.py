@@ -1,0 +1,192 @@
+"""What the commands of `aigc inspect` share: the text, the model in this process, where the result goes."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aigc_cli.chat.prompt import system_message, well_formed
+from aigc_cli.cli import stdin
+from aigc_cli.cli.context import AppContext
+from aigc_cli.cli.inputs import STDIN, refuse_oversize
+from aigc_cli.cli.loading import loading_line
+from aigc_cli.cli.report import note
+from aigc_cli.config import Settings
+from aigc_cli.engine.base import Chat, Message, Text
+from aigc_cli.errors import UsageError
+from aigc_cli.render.console import ColorDepth, detect_traits, window_size
+from aigc_cli.render.token_text import TokenView
+from aigc_cli.tasks.workspace import named_path, read_text, refuse_bad_target, write_atomic
+
+if TYPE_CHECKING:
+    from aigc_cli.engine.inspection import InspectionOptions, Inspector, Token
+
+Words = Annotated[
+    list[str] | None, typer.Argument(metavar="TEXT", help="the text; - or nothing reads standard input")
+]
+File = Annotated[str | None, typer.Option("-f", "--file", metavar="PATH", help="the text is in this file")]
+AsChat = Annotated[
+    bool, typer.Option("--chat", help="the text is a question: show it in the model's chat template")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object instead of a drawing")]
+Html = Annotated[
+    str | None, typer.Option("--html", metavar="FILE", help="write a page for the browser instead")
+]
+Force = Annotated[bool, typer.Option("--force", help="overwrite an existing FILE")]
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What the drawing goes on."""
+
+    depth: ColorDepth
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the result goes.
+
+    Attributes:
+        html: a file for a page; None for standard output.
+    """
+
+    as_json: bool
+    html: str | None
+
+    def deliver(
+        self,
+        app: AppContext,
+        settings: Settings,
+        *,
+        facts: Callable[[], dict[str, Any]],
+        page: Callable[[], str],
+        drawing: Callable[[Screen], Sequence[str]],
+    ) -> None:
+        """Write the result in the form that was asked for."""
+        if self.html is not None:
+            write_atomic(named_path(self.html, app.cwd), page(), self.html)
+            note(app, f"wrote {self.html}")
+        if self.as_json:
+            app.stdout.write(json.dumps(facts(), ensure_ascii=False) + "\n")
+        elif self.html is None:
+            write_rows(app, drawing(screen_of(app, settings)))
+
+
+def target(app: AppContext, html: str | None, *, as_json: bool, force: bool) -> Target:
+    """Check the file before the work is done.
+
+    Raises:
+        FileError: it exists, or can't be written.
+    """
+    if html is not None:
+        refuse_bad_target(named_path(html, app.cwd), html, overwrite=force)
+    return Target(as_json, html)
+
+
+def screen_of(app: AppContext, settings: Settings) -> Screen:
+    """The terminal, or what stands for it."""
+    depth = detect_traits(app.stdout, app.env, settings.color).depth
+    return Screen(depth, window_size(app.stdout).columns)
+
+
+def write_rows(app: AppContext, rows: Sequence[str]) -> None:
+    """Write lines to standard output."""
+    app.stdout.write("".join(f"{row}\n" for row in rows))
+
+
+def read_prompt(
+    app: AppContext, settings: Settings, words: Sequence[str] | None, file: str | None, *, as_chat: bool
+) -> Text | Chat:
+    """The text as it is, or as a question to the model.
+
+    Raises:
+        UsageError: there is none, or it is given twice.
+        FileError: it can't be read.
+    """
+    words = list(words or ())
+    if file is not None and words:
+        raise UsageError("the text is given twice", "either TEXT or -f FILE")
+    if STDIN in (file, *words) or (file is None and not words and not app.stdin.isatty()):
+        text = stdin.read_stdin(app)
+    elif file is not None:
+        text = read_text(named_path(file, app.cwd), file)
+    else:
+        text = " ".join(words)
+    text = well_formed(text)
+    if not text:
+        raise UsageError("there is no text to inspect", "aigc inspect tokens 'def main():', or -f FILE")
+    return Chat((*system_message(settings.system), Message("user", text))) if as_chat else Text(text)
+
+
+def n_characters(prompt: Text | Chat) -> int:
+    """Length of a text, or of all messages."""
+    if isinstance(prompt, Text):
+        return len(prompt.text)
+    return sum(len(message.content) for message in prompt.messages)
+
+
+def local_options(app: AppContext, settings: Settings) -> "InspectionOptions":
+    """The model file and how to run it; it is pulled first where it is missing.
+
+    Raises:
+        ModelError: there is no such model, or it can't be had.
+    """
+    from aigc_cli.cli.wanted_model import model_on_disk  # the catalogue and its store
+    from aigc_cli.engine.connect import devices, machine_with, n_threads, placement_of
+    from aigc_cli.engine.inspection import InspectionOptions  # numpy and llama.cpp, 0.3 s
+
+    if settings.base_url:
+        note(app, f"a model can only be looked into on this machine: {settings.base_url} is not asked")
+    found = devices()
+    machine = machine_with(found)
+    model = model_on_disk(app, settings, lambda: machine)
+    place = placement_of(settings, model.path, found, machine)
+    return InspectionOptions(
+        model.path, model.name, place.n_ctx, n_threads(settings, machine), place.n_gpu_layers
+    )
+
+
+@contextmanager
+def open_inspector(app: AppContext, settings: Settings, prompt: Text | Chat) -> Iterator["Inspector"]:
+    """The model in this process, for as long as it is looked into.
+
+    Raises:
+        ModelError: it can't be had or loaded.
+        ContextOverflow: the text can't fit the window by any count.
+    """
+    options = local_options(app, settings)
+    refuse_oversize(n_characters(prompt), options.n_ctx)
+    from aigc_cli.engine.inspection import Inspector  # as above
+
+    with loading_line(app, options.name):
+        inspector = Inspector(options)
+    with inspector:
+        yield inspector
+
+
+def views(tokens: "Sequence[Token]") -> list[TokenView]:
+    """The tokens, for drawing."""
+    return [TokenView(token.id, token.piece, token.is_control) for token in tokens]
+
+
+def token_facts(index: int, token: TokenView) -> dict[str, Any]:
+    """A token in JSON; `text` is null where the bytes are no whole characters."""
+    return {
+        "index": index,
+        "id": token.id,
+        **piece_facts(token.piece),
+        "control": token.is_control,
+    }
+
+
+def piece_facts(piece: bytes) -> dict[str, Any]:
+    """The text of a token and its bytes in JSON."""
+    try:
+        text = piece.decode()
+    except UnicodeDecodeError:
+        text = None
+    return {"text": text, "bytes": list(piece)}

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from aigc_cli.cli.inputs import refuse_oversize
+from aigc_cli.cli.inspect_attention import attention
+from aigc_cli.cli.inspect_next import layers, next_token
 from aigc_cli.cli.inspecting import (
+    PLACE,
     AsChat,
     AsJson,
     File,
@@ -20,7 +23,8 @@ from aigc_cli.cli.inspecting import (
     token_facts,
     views,
 )
-from aigc_cli.cli.options import SAMPLING, Flags, app_context, setting_options
+from aigc_cli.cli.options import Flags, app_context, setting_options
+from aigc_cli.engine.base import Text
 from aigc_cli.errors import ExitCode
 from aigc_cli.render.console import ColorDepth
 from aigc_cli.render.token_text import TokenView, draw_list, draw_text, label
@@ -30,13 +34,14 @@ if TYPE_CHECKING:
 
     from aigc_cli.cli.context import AppContext
     from aigc_cli.config import Settings
-    from aigc_cli.engine.base import Chat, Text
+    from aigc_cli.engine.base import Chat
 
 inspect_app = typer.Typer(
     help="Look into the model: tokens, the next token, attention, layers.", rich_markup_mode=None
 )
-PLACE = ("model", "context", "threads", "gpu_layers", "color", "system")
-CHAIN = tuple(name for name in SAMPLING if name != "max_tokens")
+inspect_app.command("next")(next_token)
+inspect_app.command()(attention)
+inspect_app.command()(layers)
 
 
 @inspect_app.command()
@@ -58,7 +63,7 @@ def tokens(
     goal = target(app, html, as_json=as_json, force=force)
     prompt = read_prompt(app, settings, text, file, as_chat=chat)
     found, n_ctx, model = _tokens(app, settings, prompt)
-    summary = _count_line(found, n_characters(prompt), n_ctx)
+    summary = _count_line(found, prompt, n_ctx)
     goal.deliver(
         app,
         settings,
@@ -72,7 +77,7 @@ def tokens(
 def _tokens(
     app: "AppContext", settings: "Settings", prompt: "Text | Chat"
 ) -> tuple[list[TokenView], int, str]:
-    """The tokens, the size of the window and the name of the model, of which only the vocabulary is loaded."""
+    """The tokens, the size of the window and the model's name; only its vocabulary is loaded."""
     options = local_options(app, settings)
     refuse_oversize(n_characters(prompt), options.n_ctx)
     from aigc_cli.engine.inspection import spell, tokenize  # numpy and llama.cpp, 0.3 s
@@ -85,9 +90,10 @@ def _tokens(
         model.close()
 
 
-def _count_line(found: "Sequence[TokenView]", n_chars: int, n_ctx: int) -> str:
+def _count_line(found: "Sequence[TokenView]", prompt: "Text | Chat", n_ctx: int) -> str:
     n = len(found)
-    each = f", {n_chars / n:.1f} characters a token" if n_chars else ""
+    # a chat holds the template's text besides
+    each = f", {len(prompt.text) / n:.1f} characters a token" if isinstance(prompt, Text) else ""
     plural = "" if n == 1 else "s"
     return f"{n:,} token{plural}{each}; {n / n_ctx:.2%} of a context window of {n_ctx:,}"
 

@@ -15,7 +15,7 @@ from aigc_cli.cli.inputs import STDIN, refuse_oversize
 from aigc_cli.cli.loading import loading_line
 from aigc_cli.cli.report import note
 from aigc_cli.config import Settings
-from aigc_cli.engine.base import Chat, Message, Text
+from aigc_cli.engine.base import Chat, Message, Sampling, Text
 from aigc_cli.errors import UsageError
 from aigc_cli.render.console import ColorDepth, detect_traits, window_size
 from aigc_cli.render.token_text import TokenView
@@ -23,6 +23,8 @@ from aigc_cli.tasks.workspace import named_path, read_text, refuse_bad_target, w
 
 if TYPE_CHECKING:
     from aigc_cli.engine.inspection import InspectionOptions, Inspector, Token
+
+PLACE = ("model", "context", "threads", "gpu_layers", "color", "system")
 
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="TEXT", help="the text; - or nothing reads standard input")
@@ -63,11 +65,11 @@ class Target:
         settings: Settings,
         *,
         facts: Callable[[], dict[str, Any]],
-        page: Callable[[], str],
         drawing: Callable[[Screen], Sequence[str]],
+        page: Callable[[], str] | None = None,
     ) -> None:
         """Write the result in the form that was asked for."""
-        if self.html is not None:
+        if self.html is not None and page is not None:
             write_atomic(named_path(self.html, app.cwd), page(), self.html)
             note(app, f"wrote {self.html}")
         if self.as_json:
@@ -127,6 +129,28 @@ def n_characters(prompt: Text | Chat) -> int:
     if isinstance(prompt, Text):
         return len(prompt.text)
     return sum(len(message.content) for message in prompt.messages)
+
+
+def text_of(prompt: Text | Chat) -> str:
+    """A text, or the question of a chat."""
+    return prompt.text if isinstance(prompt, Text) else prompt.messages[-1].content
+
+
+def recommended(app: AppContext, settings: Settings) -> Sampling:
+    """What the publisher of the model recommends for sampling.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    from aigc_cli.engine.connect import recommended_sampling
+    from aigc_cli.models.catalog import ModelSpec, load_catalog
+    from aigc_cli.models.choose import locate
+    from aigc_cli.models.machine import this_machine
+    from aigc_cli.models.store import ModelStore
+
+    catalog = load_catalog()
+    found = locate(settings.model, catalog, ModelStore(app.directories.models, catalog), this_machine())
+    return recommended_sampling(found if isinstance(found, ModelSpec) else found.spec)
 
 
 def local_options(app: AppContext, settings: Settings) -> "InspectionOptions":

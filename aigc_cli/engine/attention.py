@@ -48,7 +48,7 @@ class AttentionMaps:
 
 
 def without_first(weights: Any) -> Any:
-    """The same with nothing on the first token, and rows that sum to 1 again, or to 0 without anything else."""
+    """The same with nothing on the first token; each row sums to 1 again, or to 0 if that was all."""
     rest = weights.copy()
     rest[..., 0] = 0
     totals = rest.sum(axis=-1, keepdims=True)

@@ -28,8 +28,8 @@ class _TensorStart(ctypes.Structure):
 class GraphTap:
     """Gives the tensors of these names to a function, layer by layer, while a graph is evaluated.
 
-    llama.cpp names a tensor of layer 3 `l_out-3`. It asks about each tensor before it computes it; one that is
-    wanted is complete, and can be copied from a GPU too, when it comes.
+    llama.cpp names a tensor of layer 3 `l_out-3`. It asks about each tensor before it computes it. One that
+    is wanted is complete, and can be copied from a GPU too, when it comes.
     """
 
     def __init__(self, names: frozenset[str], receive: Callable[[str, int, Any], None]) -> None:

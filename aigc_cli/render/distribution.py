@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aigc_cli.render.console import ColorDepth
 from aigc_cli.render.palette import render
 from aigc_cli.render.spans import Paint
-from aigc_cli.render.token_text import clip, label, pad
+from aigc_cli.render.token_text import label, pad
 from aigc_cli.render.wrap import measure
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -132,5 +132,9 @@ def excerpt(text: str, columns: int) -> str:
     shown = label(text.encode())
     if measure(shown) <= columns:
         return shown
-    reversed_end = clip(shown[::-1], columns)
-    return reversed_end[::-1]
+    kept = ""
+    for char in reversed(shown):
+        if measure(char + kept) > columns - 1:
+            break
+        kept = char + kept
+    return f"…{kept}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from aigc_cli.render.distribution import Ranked, Sieve
+from aigc_cli.render.distribution import Ranked, Sieve, percent
 from aigc_cli.render.token_text import HUES, TokenView, label
 
 # a page that holds a text loads nothing and sends nothing
@@ -91,13 +91,13 @@ def _token_span(index: int, token: TokenView) -> str:
 def _ranked_row(number: int, each: Ranked, choice: bytes) -> str:
     width = f"{each.probability * 100:.3f}%"
     after = "".join(
-        '<td class="out">out</td>' if share is None else f'<td title="{share!r}">{share:.2%}</td>'
+        '<td class="out">out</td>' if share is None else f'<td title="{share!r}">{_text(percent(share))}</td>'
         for share in each.after
     )
     is_choice = ' class="choice"' if each.piece == choice else ""
     return (
         f"<tr{is_choice}><td>{number}</td><td><code>{_text(label(each.piece))}</code></td>"
-        f'<td title="{each.probability!r}">{each.probability:.2%}</td>'
+        f'<td title="{each.probability!r}">{_text(percent(each.probability))}</td>'
         f'<td class="bar"><i style="width:{width}"></i></td>{after}</tr>'
     )
 

@@ -96,7 +96,7 @@ def draw_text(tokens: Sequence[TokenView], depth: ColorDepth, columns: int) -> l
             rows[-1].append(Paint(line if is_last else f"{line}↵", sgr))
             if not is_last:
                 rows.append([])
-    if not rows[-1]:
+    if not any(text for text, _ in rows[-1]):
         rows.pop()
     return [render(row) for line in rows for row in chop(line, max(columns, 1))]
 

@@ -38,6 +38,8 @@ class Sampling:
         stop: strings that end the reply; they are not part of it.
         frequency_penalty: taken off a token's logit for each time it occurs among the last `repeat_last_n`.
         presence_penalty: taken off the logit of each token that occurs there at all.
+        infill: prefer to end, as llama.cpp's sampler for filling in the middle does: a gap is short. It looks
+            at few candidates, and goes with no constraint.
         unset: names of the values above that nobody chose and that a server has its own for: they are not
             sent to it. An engine in this process has all its values from the model, and none of these.
     """
@@ -54,6 +56,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
+    infill: bool = False
     unset: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -156,7 +159,9 @@ class Request:
     private: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse counts that no engine can serve."""
+        """Refuse what no engine can serve."""
+        if self.sampling.infill and self.constraint:
+            raise UsageError("the sampler for filling in the middle and a constraint exclude each other")
         if not 1 <= self.candidates <= MOST_CANDIDATES:
             raise UsageError(f"{self.candidates} candidates", f"ask for 1 to {MOST_CANDIDATES}")
         if self.top_logprobs is not None and not 0 <= self.top_logprobs <= MOST_ALTERNATIVES:

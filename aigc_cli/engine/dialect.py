@@ -64,6 +64,7 @@ class Dialect:
         text_logprobs: whether /v1/completions gives probabilities too.
         least_logprobs: llama-server gives none at all when asked for no alternatives.
         has_prediction: whether `prediction` may be sent.
+        has_infill_sampler: whether `samplers` may name llama.cpp's for filling in the middle.
         tells_progress: whether `return_progress` and `cache_prompt` may be sent.
         cuts_silently: a prompt that is too long loses its beginning, and nobody is told.
         recommended: what to sample with where nobody chose; its `unset` is left to the server.
@@ -80,6 +81,7 @@ class Dialect:
     text_logprobs: bool = True
     least_logprobs: int = 0
     has_prediction: bool = False
+    has_infill_sampler: bool = False
     has_private: bool = False
     tells_progress: bool = False
     cuts_silently: bool = False
@@ -105,6 +107,7 @@ AIGC = Dialect(
     constraints=Constraints.AIGC,
     continuation=Continuation.LAST_MESSAGE,
     infilling=Infilling.ROUTE,
+    has_infill_sampler=True,
     counting=Counting.LLAMA_SERVER,
     has_prediction=True,
     has_private=True,
@@ -116,6 +119,7 @@ LLAMA_SERVER = Dialect(
     constraints=Constraints.LLAMA_SERVER,
     continuation=Continuation.FLAGS,
     infilling=Infilling.ROUTE,
+    has_infill_sampler=True,
     counting=Counting.LLAMA_SERVER,
     least_logprobs=1,
     tells_progress=True,

@@ -27,6 +27,9 @@ SAMPLING = (
     *("frequency_penalty", "presence_penalty", "seed"),
 )
 
+# llama-server's names; what is not named is off
+SAMPLERS_WITH_INFILL = ("penalties", "dry", "top_k", "top_p", "min_p", "infill", "temperature")
+
 Json = dict[str, Any]
 
 
@@ -134,6 +137,10 @@ def encode_sampling(sampling: Sampling, dialect: Dialect) -> Json:
             body[dialect.sampling[name]] = value
         elif value not in NEUTRAL[name]:
             raise _lacks(dialect, name, f"leave --{name.replace('_', '-')} out")
+    if sampling.infill and not dialect.has_infill_sampler:
+        raise _lacks(dialect, "the sampler for filling in the middle")
+    if sampling.infill:
+        body["samplers"] = list(SAMPLERS_WITH_INFILL)
     if sampling.max_tokens is not None:
         body[dialect.max_tokens] = sampling.max_tokens
     if sampling.stop:

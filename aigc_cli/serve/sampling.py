@@ -42,7 +42,7 @@ def decode_sampling(fields: Fields, defaults: Sampling) -> Sampling:
     given["repeat_last_n"] = fields.whole("repeat_last_n")
     given["top_k"] = _top_k(fields)
     given = {name: value for name, value in given.items() if value is not None}
-    given |= _samplers_off(fields)
+    given |= _samplers(fields)
     given |= {"seed": _seed(fields), "stop": _stop(fields)}
     n_tokens = reply_limit(fields)
     given["max_tokens"] = max(n_tokens, 1) if n_tokens is not None else None
@@ -86,7 +86,7 @@ def _stop(fields: Fields) -> tuple[str, ...]:
     return stop
 
 
-def _samplers_off(fields: Fields) -> dict[str, float]:
+def _samplers(fields: Fields) -> dict[str, float]:
     """What `samplers` leaves out is off; the order of the chain is the engine's own."""
     value = fields.raw("samplers")
     if value is None:
@@ -100,7 +100,7 @@ def _samplers_off(fields: Fields) -> dict[str, float]:
         named = set(fields.texts("samplers") or ())
         if not named <= set(SAMPLERS):
             fields.refuse("samplers", f"names out of {', '.join(SAMPLERS)}")
-    off: dict[str, float] = {}
+    off: dict[str, float] = {"infill": "infill" in named}
     for name, (_, values) in SAMPLERS.items():
         if name not in named:
             off |= values

@@ -1,19 +1,21 @@
 """Filling in the middle: the order of the prompt, what survives in a small window, where the reply ends."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aigc_cli.engine.base import ContextFile, Infill, Request, Sampling
+from aigc_cli.engine.base import Choices, ContextFile, Infill, Request, Sampling
 from aigc_cli.engine.infill import FEWEST_OF_FILE, infill_tokens
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.reply import REPLY_ROOM
-from aigc_cli.errors import UnsupportedFeature
+from aigc_cli.errors import UnsupportedFeature, UsageError
 from tests.engine.conftest import OpenEngine
-from tests.engine.replies import done_of, text_of
+from tests.engine.replies import done_of, reply, text_of
 from tests.tiny_model import FILL, write_tiny_model
 
 PREFIX, SUFFIX = "def add(a, b):\n    return ", "\n\nprint(add(1, 2))\n"
@@ -120,6 +122,37 @@ def test_an_engine_fills_in_and_counts_the_prompt(open_engine: OpenEngine, filli
     assert engine.info.has_infill
     assert text_of(events)
     assert done.stats.prompt_tokens == engine.count(request)
+
+
+def n_drawn(engine: LlamaEngine, **sampling: Any) -> int:
+    """Length of ten replies together, drawn at random."""
+    sampler = Sampling(temperature=1, top_p=1, min_p=0, max_tokens=60, **sampling)
+    requests = [Request(Infill(PREFIX, SUFFIX), replace(sampler, seed=seed)) for seed in range(10)]
+    return sum(done_of(list(engine.stream(request))).stats.reply_tokens for request in requests)
+
+
+@pytest.mark.parametrize("top_k", [40, 0])
+def test_with_its_sampler_a_gap_is_filled_with_less(
+    open_engine: OpenEngine, filling_model: Path, top_k: int
+) -> None:
+    engine = open_engine(filling_model)
+    assert n_drawn(engine, top_k=top_k, infill=True) < n_drawn(engine, top_k=top_k) / 2
+
+
+def test_its_sampler_at_temperature_0_draws_the_same_each_time(
+    open_engine: OpenEngine, filling_model: Path
+) -> None:
+    engine = open_engine(filling_model)
+    requests = [
+        Request(Infill(PREFIX, SUFFIX), Sampling(temperature=0, max_tokens=20, infill=True, seed=seed))
+        for seed in range(3)
+    ]
+    assert len({reply(engine, request) for request in requests}) == 1
+
+
+def test_its_sampler_and_a_constraint_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="exclude each other"):
+        Request(Infill("a", "b"), Sampling(infill=True), Choices(("x",)))
 
 
 def test_a_model_without_the_tokens_says_so(engine: LlamaEngine) -> None:

@@ -247,6 +247,7 @@ LACKING: list[tuple[Dialect, Request, str]] = [
     (OLLAMA, Request(HELLO, replace(OLLAMA.recommended, top_k=5, unset=())), "top_k"),
     (GENERIC, Request(HELLO, replace(GENERIC.recommended, min_p=0.1, unset=())), "min_p"),
     (VLLM, Request(HELLO, replace(VLLM.recommended, dry_multiplier=0.8, unset=())), "dry_multiplier"),
+    (VLLM, Request(HELLO, replace(VLLM.recommended, infill=True)), "sampler for filling in"),
     (OLLAMA, Request(HELLO, OLLAMA.recommended, candidates=2), "several candidates"),
     (GENERIC, Request(HELLO, GENERIC.recommended, Grammar('root ::= "a"')), "grammars"),
     (GENERIC, Request(Text("a"), GENERIC.recommended, JsonSchema("{}")), "JSON schema outside a chat"),

@@ -1,6 +1,7 @@
 """What the client writes and the server reads are one wire format: any request survives the way."""
 
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +43,7 @@ samplings = st.builds(
     stop=st.lists(filled, max_size=4).map(tuple),
     frequency_penalty=st.floats(-2, 2),
     presence_penalty=st.floats(-2, 2),
+    infill=st.booleans(),
 )
 asked = st.builds(Message, st.sampled_from(("system", "user")), texts)
 messages = st.lists(st.builds(Message, st.sampled_from(("system", "user", "assistant")), texts), max_size=3)
@@ -60,9 +62,16 @@ constraints: st.SearchStrategy[Constraint | None] = st.one_of(
 )
 
 
+def one_request(
+    prompt: Chat | Text | Infill, sampling: Sampling, constraint: Constraint | None, **rest: Any
+) -> Request:
+    """What fits together: the sampler for filling in goes with no constraint."""
+    return Request(prompt, sampling, None if sampling.infill else constraint, **rest)
+
+
 @given(
     st.builds(
-        Request,
+        one_request,
         prompts,
         samplings,
         constraints,

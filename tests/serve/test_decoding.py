@@ -82,6 +82,9 @@ def test_all_sampling_fields_arrive() -> None:
         ({"samplers": "kt", "min_p": 0.3}, "min_p", 0.0),
         ({"samplers": ["min_p", "xtc"], "min_p": 0.3}, "min_p", 0.3),
         ({"samplers": ["top_k"]}, "temperature", 1.0),
+        ({"samplers": ["top_k", "infill"]}, "infill", True),
+        ({"samplers": "ki"}, "infill", True),
+        ({"samplers": ["top_k"]}, "infill", False),
     ],
 )
 def test_other_spellings(fields: dict[str, Any], name: str, value: object) -> None:

@@ -70,6 +70,7 @@ def test_llama_vim_gets_what_it_reads() -> None:
         "def add(a, b):\n    ret", "\nprint(add(1, 2))\n", (ContextFile("other.py", "x = 1\n"),)
     )
     assert (request.sampling.top_p, request.sampling.min_p, request.sampling.max_tokens) == (0.99, 0.0, 128)
+    assert request.sampling.infill
 
 
 def test_llama_vscode_warms_the_cache_up_and_gets_no_text() -> None:
@@ -78,6 +79,7 @@ def test_llama_vscode_warms_the_cache_up_and_gets_no_text() -> None:
         answer = server.post("/infill", VSCODE_WARM_UP).json()
     assert (answer["content"], answer["tokens_predicted"], answer["stop"]) == ("", 0, True)
     assert engine.requests[0].prompt == Infill("", "", (ContextFile("other.py", "x = 1\n"),))
+    assert not engine.requests[0].sampling.infill
 
 
 def test_llama_vscode_gets_what_it_reads() -> None:

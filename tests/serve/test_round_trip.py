@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,7 @@ SAMPLINGS = st.builds(
     stop=st.lists(SOME, max_size=3).map(tuple),
     frequency_penalty=PENALTY,
     presence_penalty=PENALTY,
+    infill=st.booleans(),
 )
 SCHEMAS = st.dictionaries(SOME, st.one_of(TEXT, st.integers(-9, 9)), max_size=3).map(
     lambda schema: JsonSchema(json.dumps(schema, ensure_ascii=False))
@@ -79,8 +81,16 @@ CONSTRAINTS: st.SearchStrategy[Constraint | None] = st.one_of(
     st.lists(SOME, min_size=1, max_size=3).map(lambda options: Choices(tuple(options))),
 )
 LOGPROBS = st.one_of(st.none(), st.integers(1, 20))
+
+
+def one_request(prompt: Chat | Text | Infill, sampling: Sampling, *rest: Any) -> Request:
+    """What fits together: the sampler for filling in goes with no constraint."""
+    constraint, *others = rest
+    return Request(prompt, sampling, None if sampling.infill else constraint, *others)
+
+
 REQUESTS = st.builds(
-    Request, PROMPTS, SAMPLINGS, CONSTRAINTS, TEXT, st.integers(1, 16), LOGPROBS, st.booleans()
+    one_request, PROMPTS, SAMPLINGS, CONSTRAINTS, TEXT, st.integers(1, 16), LOGPROBS, st.booleans()
 )
 DECODERS = {"/chat/completions": chat_call, "/completions": text_call, "/infill": infill_call}
 OTHER_DEFAULTS = Sampling(temperature=0.123, top_k=3, min_p=0.9, repeat_penalty=1.7)

@@ -153,7 +153,7 @@ class LineEditor:
         keys.add("escape", "enter", filter=typing & emacs_mode)(_on_newline)
         keys.add("c-j", filter=typing)(_on_newline)
         keys.add("c-c", filter=typing)(self._on_interrupt)
-        keys.add("<sigint>", filter=typing)(self._on_interrupt)
+        keys.add("<sigint>")(self._on_signal)
         keys.add("c-x", "c-e", filter=typing)(self._on_editor)
         return keys
 
@@ -181,6 +181,14 @@ class LineEditor:
             event.app.exit(exception=EOFError)
         else:
             self._give_hint(event, LEAVE_HINT)
+
+    def _on_signal(self, event: KeyPressEvent) -> None:
+        if not event.app.is_running:
+            return  # it came just after a line was sent, and there is nothing to stop yet
+        if event.app.layout.has_focus(DEFAULT_BUFFER):
+            self._on_interrupt(event)
+        else:  # a search in the history
+            event.app.exit(exception=KeyboardInterrupt(), style="class:aborting")
 
     def _on_editor(self, event: KeyPressEvent) -> None:
         async def edit() -> None:

@@ -55,7 +55,7 @@ class SocketPlace:
                 an engine, or read what is asked.
         """
         make_private(self.directory)
-        self.logs.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)  # sockets can be here another time
 
 
 def find_place(state: Path, runtime_directory: str | None, temporary: Path) -> SocketPlace:

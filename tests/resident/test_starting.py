@@ -145,6 +145,13 @@ def test_the_runtime_directory_is_taken_where_there_is_one(tmp_path: Path) -> No
     assert found.logs == missing.logs
 
 
+def test_a_home_serves_with_and_without_a_runtime_directory(world: World, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    find_place(world.directories.state, str(tmp_path / "run"), tmp_path).prepare()
+    world.place.prepare()  # the same person over ssh, or from cron
+    assert world.place.logs.stat().st_mode & 0o077 == 0
+
+
 def test_a_file_that_is_no_model_is_told_as_if_it_had_been_loaded_here(world: World, tmp_path: Path) -> None:
     world.model = tmp_path / "fake.gguf"
     world.model.write_bytes(b"nothing of the kind" * 100)

@@ -11,7 +11,7 @@ from aigc_cli.engine.address import Address
 from aigc_cli.engine.base import Engine
 from aigc_cli.engine.client import Client
 from aigc_cli.engine.connection import Timeouts
-from aigc_cli.engine.remote import RemoteEngine
+from aigc_cli.engine.remote import Expected, RemoteEngine
 from aigc_cli.serve.residence import Residence
 from aigc_cli.serve.resident import ResidentEngine
 
@@ -30,10 +30,11 @@ def open_resident_engine(app: AppContext, settings: Settings) -> Engine:
     def connect(socket: Path) -> RemoteEngine:
         """An engine behind this socket."""
         timeouts = Timeouts(first_byte_s=_WEEK_S, idle_s=_WEEK_S)
-        return RemoteEngine(
-            Client(Address("unix", str(socket)), timeouts=timeouts, retry_pauses_s=()), app.clock
-        )
+        client = Client(Address("unix", str(socket)), timeouts=timeouts, retry_pauses_s=())
+        return RemoteEngine(client, app.clock, Expected(user=user))
 
+    # clients of a Unix socket have no address: by this the engine lets processes take turns
+    user = os.urandom(8).hex()
     launch = resident_launch(app, settings)
     residence = Residence(launch, socket_place(app), app.env, lambda: loading_line(app, launch.model.name))
     return ResidentEngine(residence, connect, lambda below: int.from_bytes(os.urandom(8)) % below)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aigc_cli.cli.context import AppContext
-from aigc_cli.cli.options import ENGINE, Flags, app_context, setting_options
+from aigc_cli.cli.options import LOADING, Flags, app_context, setting_options
 from aigc_cli.cli.report import note
 from aigc_cli.errors import ExitCode, FileError, UsageError
 
@@ -28,7 +28,7 @@ KEY_VARIABLE = "AIGC_API_KEY"
 _LOCALHOST = "localhost"
 
 
-@setting_options(*ENGINE, "loop_guard")
+@setting_options(*LOADING)
 def serve(
     ctx: typer.Context,
     flags: Flags,

@@ -34,6 +34,7 @@ class Expected:
         model: the name to send; None takes the server's only one.
         n_ctx: the window, where the server does not tell or a smaller one is wanted.
         server: everything, which saves asking.
+        user: tells this client's requests from those of others in the server's line; empty: nothing is told.
         guard_loops: stop a reply that repeats itself; our own server does so by itself.
     """
 
@@ -41,6 +42,7 @@ class Expected:
     n_ctx: int | None = None
     server: ServerInfo | None = None
     guard_loops: bool = False
+    user: str = ""
 
 
 class RemoteEngine(Engine):
@@ -143,7 +145,8 @@ class RemoteEngine(Engine):
         address = self._client.address
         path = (address.root if encoded.is_native else address.api) + encoded.route
         patience = Patience(self._client.timeouts.first_byte_s)
-        with self._client.ask(path, encoded.body, patience) as answer:
+        named = {"user": self._expected.user} if self._expected.user else {}
+        with self._client.ask(path, encoded.body | named, patience) as answer:
             if answer.status != HTTPStatus.OK:
                 raise refusal(answer, address.label, server.engine.model)
             watch = self._loop_watch(request, server)

@@ -1,11 +1,13 @@
 """A real server on a loopback port, in a thread of its own."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -16,6 +18,7 @@ from aigc_cli.events import Event
 from aigc_cli.serve.app import ServeOptions, Service, serve_app
 from aigc_cli.serve.guard import Rules
 from aigc_cli.serve.listening import HttpServer, bind
+from aigc_cli.serve.turns import Turns
 
 START_TIMEOUT_S = 20
 
@@ -27,6 +30,7 @@ class Running:
     url: str
     port: int
     server: HttpServer
+    turns: Turns
     bugs: list[BaseException] = field(default_factory=list)
     clients: list[OpenAI] = field(default_factory=list)
 
@@ -45,27 +49,35 @@ class Running:
 
 
 @contextmanager
-def serving(engine: Engine, rules: Rules | None = None, **options: Any) -> Iterator[Running]:
-    """Serve an engine on a free port; at the end nothing unexpected may have happened."""
-    address = bind("127.0.0.1", 0)
-    port = address.getsockname()[1]
+def serving(
+    engine: Engine, rules: Rules | None = None, *, path: Path | None = None, **options: Any
+) -> Iterator[Running]:
+    """Serve an engine on a free port or a Unix socket; at the end nothing unexpected may have happened."""
+    if path is None:
+        address = bind("127.0.0.1", 0)
+        port = address.getsockname()[1]
+    else:
+        address, port = socket.socket(socket.AF_UNIX), 0
+        address.bind(str(path))
+        address.listen()
     ready = threading.Event()
     bugs: list[BaseException] = []
-    made: list[HttpServer] = []
+    made: list[tuple[HttpServer, Turns]] = []
 
     def run() -> None:
         service = Service(
             engine,
             ServeOptions(time.monotonic, time.time, rules or Rules(), on_bug=bugs.append, **options),
         )
-        made.append(HttpServer(serve_app(service), service.turns, ready.set))
+        server = HttpServer(serve_app(service), service.turns, ready.set)
+        made.append((server, service.turns))
         with asyncio.Runner() as runner:
-            runner.run(made[0].serve([address]))
+            runner.run(server.serve([address]))
 
     thread = threading.Thread(target=run, name="server")
     thread.start()
     assert ready.wait(START_TIMEOUT_S)
-    running = Running(f"http://127.0.0.1:{port}", port, made[0], bugs)
+    running = Running(f"http://127.0.0.1:{port}", port, *made[0], bugs)
     try:
         yield running
     finally:

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,8 +41,13 @@ class Served:
 def served(
     folder: Path, *arguments: str, env: dict[str, str] | None = None, **script: Any
 ) -> Iterator[Served]:
-
     argv = [*scripted_argv(folder, **script), "serve", "--port", "0", *arguments]
+    with serving_process(argv, env) as server:
+        yield server
+
+
+@contextmanager
+def serving_process(argv: list[str], env: dict[str, str] | None = None) -> Iterator[Served]:
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -82,6 +88,33 @@ def test_it_says_where_it_is_and_how_to_try_it(tmp_path: Path) -> None:
         line = server.said.splitlines()[1].partition("try: ")[2]
         done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=20, check=True)
         assert json.loads(done.stdout)["choices"][0]["message"]["content"] == "hello hello"
+
+
+def test_the_model_is_in_this_process_whatever_engine_other_commands_ask(
+    tmp_path: Path, tiny_file: Path
+) -> None:
+    home = tmp_path / "home"
+    env = {"AIGC_HOME": str(home), "AIGC_RESIDENT": "true", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    argv = [
+        sys.executable,
+        "-m",
+        "aigc_cli",
+        "serve",
+        "--port",
+        "0",
+        "-m",
+        str(tiny_file),
+        "--context",
+        "512",
+    ]
+    with serving_process(argv, env) as server:
+        answer = httpx2.post(f"{server.url}/tokenize", json={"content": "hello"}, timeout=60)
+        assert answer.json()["tokens"]
+        reply = httpx2.post(server.url + CHAT, json=BODY | {"max_tokens": 2}, timeout=60)
+        assert reply.json()["usage"]["completion_tokens"] == 2
+        assert not list(home.rglob("*.pid"))  # no resident engine
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ended()[0] == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

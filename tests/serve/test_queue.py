@@ -5,11 +5,17 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from aigc_cli.engine.base import Chat, Request
+from aigc_cli.engine.address import Address
+from aigc_cli.engine.base import Chat, Message, Request
+from aigc_cli.engine.client import Client
+from aigc_cli.engine.remote import Expected, RemoteEngine
+from aigc_cli.events import Event
 from tests.scripted_engine import ScriptedEngine
 from tests.serve.servers import Running, serving
 from tests.serve.test_disconnect import read_until, send, wait_until
@@ -43,19 +49,42 @@ class Gate(ScriptedEngine):
         return echo(request)
 
 
+def wait_for_line(engine: ScriptedEngine, server: Running, n_waiting: int) -> None:
+    """Wait until one request runs and so many wait."""
+    wait_until(lambda: (len(engine.requests), server.turns.n_waiting) == (1, n_waiting))
+
+
 def test_clients_take_turns() -> None:
     engine = Gate()
     with serving(engine) as server, ThreadPoolExecutor(8) as pool:
         order = [("first", "x"), *((f"greedy {n}", "greedy") for n in range(4)), ("modest", "modest")]
         answers = []
-        for text, user in order:
+        for n, (text, user) in enumerate(order):
             answers.append(pool.submit(server.post, CHAT, question(text, user)))
-            time.sleep(0.1)
+            wait_for_line(engine, server, n)
         for _ in order:
             engine.gate.release()
         for (text, _), answer in zip(order, answers, strict=True):
             assert answer.result().json()["choices"][0]["message"]["content"] == text
     assert asked(engine) == ["first", "greedy 0", "modest", "greedy 1", "greedy 2", "greedy 3"]
+
+
+def test_processes_at_the_same_unix_socket_take_turns(tmp_path: Path) -> None:
+    engine = Gate()
+    address = Address("unix", str(tmp_path / "s"))
+
+    def ask(text: str, user: str) -> list[Event]:
+        client = Client(address, retry_pauses_s=())
+        with closing(RemoteEngine(client, time.monotonic, Expected(user=user))) as far:
+            return list(far.stream(Request(Chat((Message("user", text),)))))
+
+    with serving(engine, path=tmp_path / "s") as server, ThreadPoolExecutor(8) as pool:
+        order = [("first", "x"), *((f"greedy {n}", "greedy") for n in range(3)), ("modest", "modest")]
+        for n, (text, user) in enumerate(order):
+            pool.submit(ask, text, user)
+            wait_for_line(engine, server, n)
+        engine.gate.release(len(order))
+    assert asked(engine) == ["first", "greedy 0", "modest", "greedy 1", "greedy 2"]
 
 
 def chunks(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
@@ -69,7 +98,7 @@ def test_who_waits_is_told_the_place() -> None:
     with serving(engine) as server, ThreadPoolExecutor(3) as pool, server.client() as client:
         for n in range(2):
             pool.submit(server.post, CHAT, question(f"before {n}", f"{n}"))
-            time.sleep(0.1)
+            wait_for_line(engine, server, n)
         with client.stream("POST", CHAT, json=question("me", "me", stream=True)) as answer:
             seen = chunks(answer.iter_lines())
             places = [next(seen)["choices"][0]["delta"]["role"]]

@@ -38,6 +38,7 @@ COMMAND_NAMES = [
                 "gen",
                 "edit",
                 "fill",
+                "new",
                 "undo",
                 "serve",
                 "doctor",

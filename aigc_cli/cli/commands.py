@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "gen": "aigc_cli.cli.gen:gen",
     "edit": "aigc_cli.cli.edit:edit",
     "fill": "aigc_cli.cli.fill:fill",
+    "new": "aigc_cli.cli.new:new",
     "undo": "aigc_cli.cli.undo:undo",
     "serve": "aigc_cli.cli.serve:serve",
     "doctor": "aigc_cli.cli.doctor:doctor",

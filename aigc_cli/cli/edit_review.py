@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.editor import edited_by_hand
+from aigc_cli.cli.question import answer_to, stopped
 from aigc_cli.cli.report import note
 from aigc_cli.config import Settings
-from aigc_cli.errors import AigcError, Interrupted
-from aigc_cli.render.console import background, detect_traits, sanitize, window_size
+from aigc_cli.errors import AigcError
+from aigc_cli.render.console import background, detect_traits, window_size
 from aigc_cli.tasks.hunks import Change, changes_between, hunks_of, with_changes
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def reviewed(
             case "s":
                 return _split(app, settings, shown, ask)
             case "q":
-                raise _stopped()
+                raise stopped()
             case _:
                 _say(app, _HELP)
 
@@ -133,7 +134,7 @@ def _split(app: AppContext, settings: Settings, proposal: Proposal, ask: Answer 
             case "d":
                 break
             case "q":
-                raise _stopped()
+                raise stopped()
             case _:
                 _say(app, _PLACE_HELP)
                 continue
@@ -145,25 +146,11 @@ def _answer(app: AppContext, ask: Answer | None, question: str) -> str:
     if ask is not None:
         answer = ask(question.rstrip())
         if not answer:  # Ctrl-C, Ctrl-D, or nobody there
-            raise _stopped()
+            raise stopped()
         return answer.strip().casefold() or "?"
-    app.stderr.write(sanitize(question))
-    app.stderr.flush()
-    try:
-        line = app.stdin.readline()
-    except KeyboardInterrupt:
-        app.stderr.write("\n")
-        raise _stopped() from None
-    if not line:
-        app.stderr.write("\n")
-        raise _stopped()
-    return line.strip().casefold() or "?"
+    return answer_to(app, question)
 
 
 def _say(app: AppContext, lines: Sequence[str]) -> None:
     app.stderr.write("".join(f"{line}\n" for line in lines))
     app.stderr.flush()
-
-
-def _stopped() -> Interrupted:
-    return Interrupted("stopped; nothing is written")

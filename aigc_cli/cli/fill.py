@@ -15,6 +15,7 @@ from aigc_cli.cli import options, stdin
 from aigc_cli.cli.code_output import show_code
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import app_context, setting_options
+from aigc_cli.cli.question import answer_to, stopped
 from aigc_cli.cli.reply import prefill_progress, run_replies
 from aigc_cli.cli.report import note
 from aigc_cli.config import Settings
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from aigc_cli.tasks.fill_end import FillEnd
     from aigc_cli.tasks.gap import Gap, Place
     from aigc_cli.tasks.text_file import TextFile
+
+_NONE = ("n", "no", "q", "否", "不")
 
 _Place = Annotated[
     str,
@@ -259,12 +262,10 @@ def _chosen(app: AppContext, wish: _Wish, found: "Sequence[Fill]") -> "Fill":
         app.stderr.write(f"{number}:\n")
         app.stderr.write(_shown(each, wish))
     while True:
-        app.stderr.write(f"which one? [1-{len(found)}, n] ")
-        app.stderr.flush()
-        answer = app.stdin.readline()
-        if not answer or answer.strip().casefold() in ("n", "no", "q", "否", "不"):
-            raise Interrupted("stopped; nothing is written")
-        if answer.strip().isdecimal() and 1 <= int(answer) <= len(found):
+        answer = answer_to(app, f"which one? [1-{len(found)}, n] ")
+        if answer in _NONE:
+            raise stopped()
+        if answer.isdecimal() and 1 <= int(answer) <= len(found):
             return found[int(answer) - 1]
 
 

@@ -62,13 +62,14 @@ class CommandLine:
         *argv: str,
         stdin: bytes | None = None,
         terminal: bool = False,
+        typed: bytes = b"",
         env: Mapping[str, str] | None = None,
     ) -> Outcome:
-        """Run `aigc *argv`; stdin None is a terminal that nobody types at, `terminal` is about the output."""
+        """Run `aigc *argv`; stdin None is a terminal where `typed` comes, `terminal` is about the output."""
         env = {"TERM": "xterm-256color", "AIGC_HOME": str(self.home / "aigc"), **(env or {})}
         stdout, stderr = Stream(is_terminal=terminal), Stream(is_terminal=terminal)
         app = AppContext(
-            stdin=Stream(stdin or b"", is_terminal=stdin is None),
+            stdin=Stream(typed if stdin is None else stdin, is_terminal=stdin is None),
             stdout=stdout,
             stderr=stderr,
             cwd=self.cwd,

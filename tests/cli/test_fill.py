@@ -96,6 +96,10 @@ def test_the_person_chooses_which_is_put_in(aigc: CommandLine, file: Path) -> No
     outcome = aigc.run("fill", "a.py:1", "-n", "2", "-i", terminal=True)  # nobody answers
     assert (outcome.code, file.read_text(encoding="utf-8")) == (130, GOOD)
     assert "which one? [1-2, n]" in outcome.err
+    aigc.engine = ScriptedEngine([" + 1", " + 2"], info)
+    assert aigc.run("fill", "a.py:1", "-n", "2", "-i", typed=b"3\n2\n").code == 0
+    assert file.read_text(encoding="utf-8") == "x = 1 + 2\ny = 2\n"
+    file.write_text(GOOD, encoding="utf-8")
     fill(aigc, "a.py:1", "-n", "2", "-i", replies=[" + 1", " + 2"], stdin=b"")  # the best
     assert file.read_text(encoding="utf-8") == "x = 1 + 1\ny = 2\n"
 

@@ -98,7 +98,7 @@ def ask(
     system = settings.system if flags["system"] is not None else None
     asked = _Asked(inputs, constraint, tuple(stop or ()), goes_on=goes_on, kept=kept, system=system)
     shown = [] if code or as_json else [open_view(app.stdout, app.env, settings, raw=raw)]
-    views: list[View] = [prefill_progress(app), *shown]
+    views: list[View] = [prefill_progress(app, counts_reply=not shown), *shown]
     with closing(app.open_engine(settings)) as engine:
         reply = _reply(app, settings, engine, asked, views)
         info = engine.info

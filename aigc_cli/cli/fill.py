@@ -193,7 +193,9 @@ def _answered(
 ) -> list[tuple[str, FinishReason]]:
     from aigc_cli.tasks.ending_engine import EndingEngine
 
-    answers = run_replies(app, EndingEngine(engine, wish.end), request, [prefill_progress(app)])
+    answers = run_replies(
+        app, EndingEngine(engine, wish.end), request, [prefill_progress(app, counts_reply=True)]
+    )
     if wish.settings.stats:
         app.stderr.writelines(stats_line(each.done) + "\n" for each in answers)
     if any(each.done.finish_reason is FinishReason.INTERRUPTED for each in answers):

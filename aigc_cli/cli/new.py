@@ -151,7 +151,7 @@ def _plan(
         inputs.prompt, inputs.attachments, settings.system, sampling_from(settings, base), problems
     )
     request = replace(request, private=not settings.history)
-    reply = run_reply(app, engine, request, [prefill_progress(app)])
+    reply = run_reply(app, engine, request, [prefill_progress(app, counts_reply=True)])
     if settings.stats:
         app.stderr.write(stats_line(reply.done) + "\n")
     if reply.done.finish_reason is FinishReason.INTERRUPTED:

@@ -54,7 +54,7 @@ def _find(run: RecipeRun) -> list[Finding]:
             JsonSchema(findings_schema(names)),
             private=not run.settings.history,
         )
-        reply = run_reply(run.app, engine, request, [prefill_progress(run.app)])
+        reply = run_reply(run.app, engine, request, [prefill_progress(run.app, counts_reply=True)])
         n_ctx = engine.info.n_ctx
     raise_unless_whole(run.app, reply, run.settings, n_ctx)
     try:

@@ -92,7 +92,7 @@ def _ask(run: RecipeRun, constraint: Constraint) -> dict[str, str]:
         request = Request(
             run.chat(question), run.sampling(engine), constraint, private=not run.settings.history
         )
-        reply = run_reply(run.app, engine, request, [prefill_progress(run.app)])
+        reply = run_reply(run.app, engine, request, [prefill_progress(run.app, counts_reply=True)])
         n_ctx = engine.info.n_ctx
     raise_unless_whole(run.app, reply, run.settings, n_ctx)
     try:

@@ -85,9 +85,10 @@ class _Growing:
         return Reply("".join(self.pieces), self.done, self.first_token_s, mean)
 
 
-def prefill_progress(app: AppContext) -> PrefillProgress:
-    """The view that shows on stderr how far the prompt is read."""
-    return PrefillProgress(app.stderr, detect_traits(app.stderr, app.env, "auto"), app.clock)
+def prefill_progress(app: AppContext, *, counts_reply: bool = False) -> PrefillProgress:
+    """The view that shows on stderr how far the prompt is read, and a reply that nothing else shows."""
+    traits = detect_traits(app.stderr, app.env, "auto")
+    return PrefillProgress(app.stderr, traits, app.clock, counts_reply=counts_reply)
 
 
 def _closed_with(stack: ExitStack, events: Iterator[Event]) -> Iterator[Event]:

@@ -24,6 +24,7 @@ class PrefillProgress:
     Args:
         clock: monotonic seconds.
         size: the window's size when asked; defaults to that of `stderr`.
+        counts_reply: the reply itself is not shown while it comes: say how far it is instead.
     """
 
     def __init__(
@@ -32,6 +33,8 @@ class PrefillProgress:
         traits: TerminalTraits,
         clock: Callable[[], float],
         size: Callable[[], os.terminal_size] | None = None,
+        *,
+        counts_reply: bool = False,
     ) -> None:
         self._stream = stderr
         self._enabled = traits.is_terminal and traits.moves_cursor
@@ -39,6 +42,9 @@ class PrefillProgress:
         self._size = size or (lambda: window_size(stderr))
         self._started_s = clock()
         self._visible = False
+        self._counts_reply = counts_reply
+        self._n_reply = 0
+        self._counted_s = 0.0
 
     def show(self, event: Event) -> None:
         """Draw or redraw the line for `Queued` and `Prefill`; erase it at anything else.
@@ -54,6 +60,8 @@ class PrefillProgress:
                 self.close()
                 line = " ".join(f"aigc: the engine died, it is started again: {cause}".split())
                 self._write(f"{sanitize(line)}\n")
+            case Delta() if self._counts_reply:
+                self._count(event)
             case Delta() | Done():
                 self.close()
             case _:
@@ -71,6 +79,13 @@ class PrefillProgress:
         else:
             self.close()
         self._started_s = self._clock()  # the wait is no part of the reading
+
+    def _count(self, event: Delta) -> None:
+        self._n_reply += event.n_tokens
+        now_s = self._clock()
+        if self._enabled and (self._n_reply == event.n_tokens or now_s - self._counted_s >= UPDATE_EVERY_S):
+            self._counted_s = now_s
+            self._write_line(f"writing: {self._n_reply:,} {'token' if self._n_reply == 1 else 'tokens'}")
 
     def _draw(self, event: Prefill) -> None:
         elapsed_s = self._clock() - self._started_s

@@ -50,6 +50,19 @@ def test_the_line_is_gone_when_the_reply_begins() -> None:
     assert stream.getvalue() == written
 
 
+def test_a_reply_that_nothing_else_shows_is_counted_four_times_a_second() -> None:
+    stream, clock = Tty(), Clock()
+    traits = detect_traits(stream, XTERM, "auto")
+    size = os.terminal_size((80, 24))
+    line = PrefillProgress(stream, traits, clock, lambda: size, counts_reply=True)
+    line.show(Delta("a"))
+    line.show(Delta("b"))
+    clock.now = 1.0
+    line.show(Delta("c", n_tokens=3))
+    line.show(Done(FinishReason.STOP, Stats()))
+    assert stream.getvalue() == "\r\x1b[Kwriting: 1 token\r\x1b[Kwriting: 5 tokens\r\x1b[K"
+
+
 def test_a_request_that_waits_for_others_says_how_many() -> None:
     stream = Tty()
     line = progress(stream, Clock())

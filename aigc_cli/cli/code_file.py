@@ -171,7 +171,7 @@ def _finish(app: AppContext, goal: Goal, drafting: Drafting) -> int:
     code = drafting.code
     is_written = failure is None and goal.target is not None and not goal.wish.dry_run
     if is_written and goal.target:
-        _write(app, goal, goal.target, code)
+        write_file(app, goal, goal.target, code)
     if goal.wish.as_json:
         report = _report(goal, drafting, failure, is_written=is_written)
         app.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
@@ -188,7 +188,7 @@ def _finish(app: AppContext, goal: Goal, drafting: Drafting) -> int:
     raise failure
 
 
-def _write(app: AppContext, goal: Goal, target: Path, code: str) -> None:
+def write_file(app: AppContext, goal: Goal, target: Path, code: str) -> None:
     """Write the file; one that is overwritten can be had back."""
     if goal.before is None:
         write_atomic(target, code, goal.wish.output)

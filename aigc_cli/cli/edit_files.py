@@ -38,6 +38,7 @@ class EditWish:
         is_guarded: whether text that seems lost or broken is refused, and not only told.
         objection: why a new text must not be written, whatever the guards are set to; empty if it may be.
         sampling: values that take the place of those for an edit.
+        may_stay: whether a text that stays as it is is an answer too.
         answer: asks the person; None reads the answer from stdin.
     """
 
@@ -50,6 +51,7 @@ class EditWish:
     dry_run: bool = False
     objection: Callable[["EditTask", str], str] | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    may_stay: bool = False
     answer: "Answer | None" = None
 
 
@@ -66,8 +68,12 @@ def refuse_unanswered(command: str, *, can_ask: bool, yes: bool, dry_run: bool) 
         )
 
 
-def edit_files(app: AppContext, tasks: Sequence["EditTask"], wish: EditWish) -> int:
+def edit_files(
+    app: AppContext, tasks: Sequence["EditTask"], wish: EditWish, shown: Sequence["EditTask"] = ()
+) -> int:
     """Rewrite files, and write what the person wants of it, or print the diffs; gives how many were written.
+
+    The files of the tasks `shown` are for the model to look at, as far as there is room for them.
 
     Raises:
         CheckFailed: what the model wrote is refused, or it changed nothing.
@@ -75,9 +81,13 @@ def edit_files(app: AppContext, tasks: Sequence["EditTask"], wish: EditWish) -> 
         ContextOverflow: a file does not fit the window twice.
         Interrupted: the person does not want to go on; nothing is written.
     """
+    each = replace(wish, may_stay=wish.may_stay or len(tasks) > 1)  # of several, some may stay as they are
     with closing(app.open_engine(wish.settings)) as engine:
-        edited = [(task, rewritten(app, engine, task, tasks, wish)) for task in tasks]
+        edited = [(task, rewritten(app, engine, task, each, [*tasks, *shown])) for task in tasks]
     changed = [(task, text) for task, text in edited if text != task.file.text]
+    if not changed and wish.may_stay:
+        note(app, "there is nothing to change")
+        return 0
     if not changed:
         raise CheckFailed("the model changed nothing", "say more exactly what shall change and how")
     if wish.dry_run:
@@ -87,9 +97,9 @@ def edit_files(app: AppContext, tasks: Sequence["EditTask"], wish: EditWish) -> 
 
 
 def rewritten(
-    app: AppContext, engine: Engine, task: "EditTask", tasks: "Sequence[EditTask]", wish: EditWish
+    app: AppContext, engine: Engine, task: "EditTask", wish: EditWish, others: "Sequence[EditTask]" = ()
 ) -> str:
-    """The new text of one file; the old one if the model leaves it so and other files are to be changed.
+    """The new text of one file; the model may look at others as far as there is room for them.
 
     Raises:
         AigcError: see `edit_files`.
@@ -98,8 +108,8 @@ def rewritten(
     from aigc_cli.tasks.edit_room import fitted
     from aigc_cli.tasks.edit_targets import as_context
 
-    others = [as_context(other) for other in tasks if other.file is not task.file]
-    task, left_out, n_most = fitted(engine, task, others, wish.settings.system)
+    context = [as_context(other) for other in others if other.file is not task.file]
+    task, left_out, n_most = fitted(engine, task, context, wish.settings.system)
     if left_out:
         note(app, f"{task.file.name}: no room to show the model {', '.join(left_out)}")
     # What a publisher recommends is for talk: a penalty on repetition would keep a text from being copied.
@@ -109,7 +119,7 @@ def rewritten(
         sampling = _limited(sampling_from(wish.settings, base), n_most)
         request = edit_request(task, wish.settings.system, sampling, reason)
         text, failure, reason = _attempt(app, engine, task, request, wish)
-        if failure is None and text == task.file.text and len(tasks) == 1:
+        if failure is None and text == task.file.text and not wish.may_stay:
             reason = "the model changed nothing"
             failure = CheckFailed(reason, "say more exactly what shall change and how")
         if failure is None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from aigc_cli.chat.prompt import sampling_from
-from aigc_cli.cli import options
+from aigc_cli.cli import change_options, options
 from aigc_cli.cli.options import app_context, setting_options
 from aigc_cli.cli.recipe_run import RecipeRun, gather, run_inputs
 from aigc_cli.cli.yes_no import ask_line
@@ -20,6 +20,7 @@ from aigc_cli.tasks.cookbook import Cookbook, open_cookbook
 from aigc_cli.tasks.recipe import Argument, Output, Recipe
 
 _WORDS = "words"
+_SHOWN = (Output.TEXT, Output.TRANSLATION)  # what is Markdown on a terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,26 @@ class Serving:
     options: Mapping[str, tuple[Any, object]]
 
 
+_CODE: Mapping[str, tuple[Any, object]] = {
+    "output": (change_options.Output, None),
+    "force": (change_options.Force, False),
+    "dry_run": (change_options.DryRun, False),
+    "check": (change_options.Check, None),
+    "tries": (change_options.Tries, 3),
+}
+_EXAMPLES = {"run_examples": (change_options.RunExamples, False)}
+_CHANGE: Mapping[str, tuple[Any, object]] = {
+    "check": (change_options.CheckEach, None),
+    "yes": (change_options.Yes, False),
+    "dry_run": (change_options.DryRunDiff, False),
+    "no_guards": (change_options.NoGuards, False),
+}
+_PART: Mapping[str, tuple[Any, object]] = {"symbol": (change_options.Symbol, None)}
+_RUN = Annotated[bool, typer.Option("--run", help="run the tests, in a sandbox; exit 5 if they fail")]
+_AT = Annotated[
+    str | None,
+    typer.Option("--at", metavar="FILE", help="the file to change, or lines of it (FILE:10-40)"),
+]
 _JSON = (Annotated[bool, typer.Option("--json", help="print one JSON object a result")], False)
 SERVINGS: Mapping[Output, Serving] = {
     Output.TEXT: Serving("aigc_cli.cli.recipe_text:serve", {}),
@@ -53,6 +74,13 @@ SERVINGS: Mapping[Output, Serving] = {
         },
     ),
     Output.LABEL: Serving("aigc_cli.cli.recipe_label:serve", {"as_json": _JSON}),
+    Output.CODE: Serving("aigc_cli.cli.recipe_code:serve", {**_CODE, **_EXAMPLES}),
+    Output.TRANSLATION: Serving("aigc_cli.cli.recipe_code:serve_translation", {**_CODE, **_EXAMPLES}),
+    Output.TESTS: Serving("aigc_cli.cli.recipe_tests:serve", {**_CODE, "run": (_RUN, False)}),
+    Output.EDIT: Serving("aigc_cli.cli.recipe_edit:serve", {**_CHANGE, **_PART}),
+    Output.COMMENTS: Serving("aigc_cli.cli.recipe_edit:serve_comments", {**_CHANGE, **_PART}),
+    Output.DIFF: Serving("aigc_cli.cli.recipe_polish:serve", _CHANGE),
+    Output.FIX: Serving("aigc_cli.cli.recipe_fix:serve", {**_CHANGE, "at": (_AT, None)}),
     Output.COMMAND: Serving("aigc_cli.cli.recipe_shell:serve_command", {}),
     Output.COMMIT: Serving("aigc_cli.cli.recipe_shell:serve_commit", {}),
 }
@@ -67,10 +95,12 @@ def recipe_command(recipe: Recipe) -> Callable[..., int]:
         app = app_context(ctx)
         settings = app.resolve_settings(given["flags"]).settings
         sampling_from(settings, Sampling())  # a bad value is told before anything is read or run
-        text, attachments = gather(
-            app, recipe, given.get(_WORDS) or [], given["file"] or [], no_stdin=given["no_stdin"]
-        )
-        values = {each.name: text if each is recipe.words else given[each.name] for each in recipe.arguments}
+        line, files = given.get(_WORDS) or [], given["file"] or []
+        gathered = gather(app, recipe, line, files, no_stdin=given.get("no_stdin", True))
+        values = {
+            each.name: gathered.text if each is recipe.words else given[each.name]
+            for each in recipe.arguments
+        }
         answer = partial(ask_line, app)
         printed = run_inputs(app, open_cookbook(app.directories, app.cwd), recipe, answer)
         own = {name: given[name] for name in serving.options}
@@ -80,10 +110,12 @@ def recipe_command(recipe: Recipe) -> Callable[..., int]:
                 recipe,
                 settings,
                 values | {"inputs": printed},
-                attachments,
+                gathered.attachments,
                 own,
                 answer,
-                raw=given["raw"],
+                raw=given.get("raw", False),
+                targets=gathered.targets,
+                can_ask=app.stdin.isatty() and app.stderr.isatty(),
             )
         )
 
@@ -120,20 +152,30 @@ def _refusal(name: str, error: ConfigError) -> Callable[..., int]:
 
 def _parameters(recipe: Recipe, serving: Serving) -> list[inspect.Parameter]:
     parameters = [_parameter("ctx", typer.Context)]
-    if recipe.words:
-        annotation = Annotated[
-            list[str] | None,
-            typer.Argument(metavar=recipe.words.name.upper(), help=f"{recipe.words.help}, or files"),
-        ]
-        parameters.append(_parameter(_WORDS, annotation, None))
+    if argument := _words_argument(recipe):
+        parameters.append(_parameter(_WORDS, Annotated[list[str] | None, argument], None))
     parameters += [_of_argument(argument) for argument in recipe.arguments if argument.is_option]
     parameters += [_parameter(name, *declared) for name, declared in serving.options.items()]
-    shared: list[tuple[str, Any, object]] = [
-        ("file", options.Files, None),
-        ("raw", options.Raw, False),
-        ("no_stdin", options.NoStdin, False),
-    ]
+    shared: list[tuple[str, Any, object]] = [("file", options.Files, None)]
+    if recipe.output in _SHOWN:
+        shared.append(("raw", options.Raw, False))
+    if recipe.output is not Output.FIX:
+        shared.append(("no_stdin", options.NoStdin, False))
     return [*parameters, *(_parameter(*each) for each in shared), _parameter("flags", options.Flags)]
+
+
+def _words_argument(recipe: Recipe) -> Any:
+    """What takes the words of the line, as typer declares it; None if nothing does."""
+    name = recipe.words.name.upper() if recipe.words else ""
+    meaning = recipe.words.help if recipe.words else ""
+    if recipe.output is Output.FIX:
+        return typer.Argument(metavar=name, help=meaning)
+    if recipe.output is Output.TESTS or recipe.output.changes_files:
+        kind = "the files, or lines of them (FILE:10-40)" if recipe.output.changes_files else "the file"
+        return typer.Argument(
+            metavar=f"FILE {name}".strip(), help=", and ".join(filter(None, (kind, meaning)))
+        )
+    return typer.Argument(metavar=name, help=f"{meaning}, or files") if recipe.words else None
 
 
 def _of_argument(argument: Argument) -> inspect.Parameter:

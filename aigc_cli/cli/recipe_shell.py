@@ -66,7 +66,7 @@ def _decide(run: RecipeRun, command: str) -> int:
 
 def serve_commit(run: RecipeRun) -> int:
     """Print a message for the staged changes; at a terminal commit with it after a yes."""
-    if not any(text.strip() for text in run.values["inputs"].values()):  # type: ignore[attr-defined]
+    if not any(text.strip() for text in run.values["inputs"].values()):
         raise UsageError("nothing is staged", "git add FILE first")
     found = _ask(run, JsonSchema(_MESSAGE_SCHEMA))
     message = "\n\n".join(part for part in (found["subject"].strip(), found["body"].strip()) if part) + "\n"

@@ -99,15 +99,23 @@ def _cook(recipe: Recipe, cookbook: Cookbook, talk: Talk, argument: str) -> None
     from aigc_cli.cli.recipe_command import SERVINGS, serve  # typer's options: a chat starts without them
     from aigc_cli.cli.recipe_run import RecipeRun, gather, run_inputs
 
-    declared = {name: default for name, (_, default) in SERVINGS[recipe.output].options.items()}
-    values, options, words = _read(recipe, declared, argument)
-    text, attachments = gather(talk.app, recipe, words, (), no_stdin=True)
+    values, options, words = _read(recipe, SERVINGS[recipe.output].options, argument)
+    gathered = gather(talk.app, recipe, words, (), no_stdin=True)
+    attachments = gathered.attachments
     if recipe.words:
-        values[recipe.words.name] = text
+        values[recipe.words.name] = gathered.text
     printed = run_inputs(talk.app, cookbook, recipe, talk.answer)
     app = replace(talk.app, engine_factory=lambda _app, _settings: _Lent(talk.engine))
     run = RecipeRun(
-        app, recipe, talk.settings, values | {"inputs": printed}, attachments, options, talk.answer
+        app,
+        recipe,
+        talk.settings,
+        values | {"inputs": printed},
+        attachments,
+        options,
+        talk.answer,
+        targets=gathered.targets,
+        can_ask=talk.interactive,
     )
     if recipe.output is Output.TEXT:
         talk.ask_about(run.words_of_question(), attachments, run.sampling(talk.engine))
@@ -116,37 +124,63 @@ def _cook(recipe: Recipe, cookbook: Cookbook, talk: Talk, argument: str) -> None
 
 
 def _read(
-    recipe: Recipe, declared: Mapping[str, object], line: str
+    recipe: Recipe, declared: Mapping[str, tuple[Any, object]], line: str
 ) -> tuple[dict[str, Any], dict[str, object], Sequence[str]]:
     """The arguments, the options of its output and the words of a line.
 
     Raises:
         UsageError: an option is unknown, has no value, or is missing.
     """
-    words = [quoted or bare for quoted, bare in _WORD.findall(line)]
     values: dict[str, Any] = {each.name: each.default for each in recipe.arguments}
-    options, rest = dict(declared), []
-    flags = {_dashed(name): name for name in declared}
-    queue = iter(words)
-    for word in queue:
-        name, has_value, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--"):
+    options, rest = {name: default for name, (_, default) in declared.items()}, list[str]()
+    flags = {flag: name for name, (annotation, _) in declared.items() for flag in _flags(annotation)}
+    flags |= {f"--{each.name.replace('_', '-')}": each.name for each in recipe.arguments if each.is_option}
+    matches = list(_WORD.finditer(line))
+    queue = iter(matches)
+    for match in queue:
+        word = _word(match)
+        flag, has_value, value = word.partition("=")
+        is_option = word in flags or (word.startswith("--") and word != "--")
+        if recipe.output is Output.FIX and not is_option:  # the rest is a line for the shell, quotes and all
+            rest.append(line[match.end() if word == "--" else match.start() :].strip())
+            break
+        if word == "--":
+            rest += [_word(each) for each in queue]
+        elif not is_option:
             rest.append(word.removeprefix("@"))
-        elif name in flags and isinstance(declared[flags[name]], bool):
-            options[flags[name]] = True
-        elif name in flags or name in values:
-            given = value if has_value else next(queue, None)
-            if given is None:
-                raise UsageError(f"--{name} needs a value", f"/help {recipe.name}")
-            (options if name in flags else values)[flags.get(name, name)] = given
+        elif flag not in flags:
+            raise UsageError(f"/{recipe.name} has no {flag}", f"/help {recipe.name}")
+        elif isinstance(options.get(flags[flag]), bool):
+            options[flags[flag]] = True
         else:
-            raise UsageError(f"/{recipe.name} has no --{name}", f"/help {recipe.name}")
+            following = next(queue, None)
+            given = value if has_value else _word(following) if following else None
+            if given is None:
+                raise UsageError(f"{flag} needs a value", f"/help {recipe.name}")
+            (options if flags[flag] in options else values)[flags[flag]] = given
     _refuse_bad_values(recipe, values)
-    return values, options, rest
+    return values, _typed(options, declared), rest
 
 
-def _dashed(name: str) -> str:
-    return name.removeprefix("as_").replace("_", "-")
+def _word(match: re.Match[str]) -> str:
+    quoted, bare = match.groups()
+    return bare if quoted is None else str(quoted)
+
+
+def _flags(annotation: Any) -> Sequence[str]:
+    """The names of an option, as typer is told of them."""
+    option = annotation.__metadata__[0]
+    names = (option.default, *option.param_decls)  # typer takes the first one for a default until it is used
+    return [name for name in names if isinstance(name, str) and name.startswith("-")]
+
+
+def _typed(options: dict[str, Any], declared: Mapping[str, tuple[Any, object]]) -> dict[str, object]:
+    for name, (annotation, default) in declared.items():
+        if isinstance(default, int) and isinstance(options[name], str):
+            if not options[name].isdecimal() or int(options[name]) < 1:
+                raise UsageError(f"{_flags(annotation)[0]} is {options[name]!r}", "it is a number from 1")
+            options[name] = int(options[name])
+    return options
 
 
 def _refuse_bad_values(recipe: Recipe, values: Mapping[str, Any]) -> None:

@@ -36,6 +36,16 @@ RESERVED = frozenset(
         "system",
         "flags",
         "ctx",
+        "words",
+        "no_stdin",
+        "force",
+        "dry_run",
+        "check",
+        "run_examples",
+        "tries",
+        "symbol",
+        "yes",
+        "no_guards",
     )
 )
 _SAMPLED = frozenset(f.name for f in fields(Sampling)) - {"stop", "seed"}
@@ -52,6 +62,15 @@ class Output(StrEnum):
     COMMAND = "command"  # a line for the shell: run, changed or dropped
     COMMIT = "commit"  # a message for the staged changes
     DIFF = "diff"  # a text and what was changed in it
+    TRANSLATION = "translation"  # code in another programming language, or text in another human one
+    TESTS = "tests"  # a file with tests for a file
+    COMMENTS = "comments"  # a change of a file that leaves its code as it is
+    FIX = "fix"  # a change of a file, so that a command no longer fails
+
+    @property
+    def changes_files(self) -> bool:
+        """Whether the files that the line names are changed, and not only looked at."""
+        return self in (Output.EDIT, Output.DIFF, Output.COMMENTS)
 
 
 OWN_OUTPUTS = (Output.TEXT, Output.CODE, Output.EDIT)  # what a recipe of a person's own can have

@@ -99,8 +99,11 @@ def run_limited(
     limits: Limits,
     stdin: bytes = b"",
     isolation: Isolation = Isolation.NONE,
+    start: Path | None = None,
 ) -> Ran:
     """Run a program in a folder to its end, or to that of its limits; then its whole group ends.
+
+    It starts in `start`, if there is one; bubblewrap lets it write in the folder alone.
 
     Raises:
         UsageError: there is no such program.
@@ -108,9 +111,9 @@ def run_limited(
     program = which(argv[0], path=env.get("PATH"))
     if program is None:
         raise UsageError(f"no program {argv[0]!r}", "is it installed and on PATH?")
-    line = [*_isolated(isolation, folder), *_limited(limits), program, *argv[1:]]
+    line = [*_isolated(isolation, folder, start or folder), *_limited(limits), program, *argv[1:]]
     process = subprocess.Popen(
-        line, cwd=folder, env=dict(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        line, cwd=start or folder, env=dict(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     if process.stdin is None or process.stdout is None:
@@ -133,7 +136,7 @@ def run_limited(
 def find_isolation(path: str | None) -> Isolation:
     """The best isolation whose program is on this PATH and works for this person on this machine."""
     for isolation in (Isolation.BUBBLEWRAP, Isolation.UNSHARE):
-        line = [*_isolated(isolation, Path("/")), sys.executable, "-I", "-S", "-c", ""]
+        line = [*_isolated(isolation, Path("/"), Path("/")), sys.executable, "-I", "-S", "-c", ""]
         program = which(line[0], path=path)
         if program is None:
             continue
@@ -163,14 +166,14 @@ def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _isolated(isolation: Isolation, folder: Path) -> list[str]:
+def _isolated(isolation: Isolation, folder: Path, start: Path) -> list[str]:
     match isolation:
         case Isolation.BUBBLEWRAP:
             # fmt: off
             return [
                 "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run",
                 *(["--bind", str(folder), str(folder)] if folder != Path("/") else []),
-                "--chdir", str(folder), "--unshare-all", "--die-with-parent", "--new-session",
+                "--chdir", str(start), "--unshare-all", "--die-with-parent", "--new-session",
             ]
             # fmt: on
         case Isolation.UNSHARE:

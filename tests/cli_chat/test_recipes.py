@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,8 @@ import pytest
 from aigc_cli.cli.repl import dispatch
 from aigc_cli.cli.slash import candidates
 from aigc_cli.engine.base import Choices
-from aigc_cli.errors import UsageError
-from tests.cli_chat.world import talk_in
+from aigc_cli.errors import Interrupted, UsageError
+from tests.cli_chat.world import World, talk_in
 
 
 def test_a_text_recipe_asks_in_the_conversation(tmp_path: Path) -> None:
@@ -89,3 +92,62 @@ def test_a_broken_recipe_is_left_out_and_told_once(tmp_path: Path) -> None:
     dispatch(world.talk, "/help")
     dispatch(world.talk, "/help")
     assert world.notes.count("a recipe is left out") == 1
+
+
+SOURCE = "def f(a):\n    return a\n"
+
+
+def chat_with(folder: Path, *replies: str, answers: list[str]) -> World:
+    (folder / "a.py").write_text(SOURCE, encoding="utf-8")
+    world = talk_in(folder, *replies)
+    world.talk.interactive = True
+    world.talk.answer = lambda _question: answers.pop(0)
+    return world
+
+
+@pytest.mark.parametrize(("answer", "is_written"), [("y", True), ("是", True), ("n", False)])
+def test_a_file_is_changed_after_a_yes_in_the_chat(tmp_path: Path, answer: str, *, is_written: bool) -> None:
+    new = SOURCE.replace("    return", '    """Gives a."""\n    return')
+    world = chat_with(tmp_path, new, answers=[answer])
+    dispatch(world.talk, "/comment @a.py")
+    assert (tmp_path / "a.py").read_text(encoding="utf-8") == (new if is_written else SOURCE)
+    assert ("changed a.py (+1 -0)" in world.notes) is is_written
+    assert world.talk.conversation.messages() == ()
+    assert not world.engine.closed
+
+
+def test_no_answer_leaves_the_file_and_the_chat(tmp_path: Path) -> None:
+    world = chat_with(tmp_path, SOURCE.replace("return a", "return a + 0"), answers=[""])
+    with pytest.raises(Interrupted, match="nothing is written"):
+        dispatch(world.talk, "/refactor a.py")
+    assert (tmp_path / "a.py").read_text(encoding="utf-8") == SOURCE
+
+
+def test_where_nobody_is_there_a_change_needs_yes_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(SOURCE, encoding="utf-8")
+    world = talk_in(tmp_path, SOURCE.replace("return a", "return a + 0"))
+    world.talk.interactive = False
+    with pytest.raises(UsageError, match="needs a yes"):
+        dispatch(world.talk, "/refactor a.py")
+    dispatch(world.talk, "/refactor -y a.py:1-2")
+    assert "a + 0" in (tmp_path / "a.py").read_text(encoding="utf-8")
+
+
+def test_files_are_written_from_the_chat(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(SOURCE, encoding="utf-8")
+    world = talk_in(tmp_path, "package a\n\nfunc F(a int) int { return a }\n")
+    dispatch(world.talk, "/translate --to go -o a.go --tries 2 a.py")
+    assert (tmp_path / "a.go").read_text(encoding="utf-8").startswith("package a\n")
+    with pytest.raises(UsageError, match="--tries is 'many'"):
+        dispatch(world.talk, "/translate --to go --tries many a.py")
+
+
+def test_a_command_is_fixed_from_the_chat(tmp_path: Path) -> None:
+    world = chat_with(tmp_path, "def f(a):\n    return a + 1\n", answers=["y", "y"])
+    world.talk.app = replace(world.talk.app, env={"PATH": os.environ["PATH"]})
+    command = f"{sys.executable} -B -c \"from a import f; assert f(1) == 2, 'a.py'\" && echo it passes"
+    dispatch(world.talk, f"/fix {command}")
+    assert "return a + 1" in (tmp_path / "a.py").read_text(encoding="utf-8")
+    assert world.notes.rstrip().endswith("passes now")
+    dispatch(world.talk, "/fix -- true")
+    assert "nothing to fix: true passes" in world.notes

@@ -52,7 +52,14 @@ COMMAND_NAMES = [
             *("sessions export", "sessions rename", "sessions rm"),
             *("engine", "engine status", "engine start", "engine stop", "engine restart", "engine log"),
             "engine cache",
-            *("inspect", "inspect tokens", "inspect next", "inspect attention", "inspect layers"),
+            *(
+                "inspect",
+                "inspect tokens",
+                "inspect next",
+                "inspect step",
+                "inspect attention",
+                "inspect layers",
+            ),
             *("config", "config show", "config path", "config set", "config unset"),
         )
     ),

@@ -7,6 +7,7 @@ import typer
 from aigc_cli.cli.inputs import refuse_oversize
 from aigc_cli.cli.inspect_attention import attention
 from aigc_cli.cli.inspect_next import layers, next_token
+from aigc_cli.cli.inspect_step import step
 from aigc_cli.cli.inspecting import (
     PLACE,
     AsChat,
@@ -40,6 +41,7 @@ inspect_app = typer.Typer(
     help="Look into the model: tokens, the next token, attention, layers.", rich_markup_mode=None
 )
 inspect_app.command("next")(next_token)
+inspect_app.command()(step)
 inspect_app.command()(attention)
 inspect_app.command()(layers)
 

@@ -299,6 +299,10 @@ class Walk:
         """What was taken so far."""
         return b"".join(self._inspector.model.piece(token) for token in self.tokens[self.n_text :])
 
+    def piece_at(self, index: int) -> bytes:
+        """The bytes of one of the tokens."""
+        return self._inspector.model.spelling(self.tokens[index])
+
     def ends(self, token: int) -> bool:
         """Whether this token ends a reply."""
         return self._inspector.model.is_end(token)

@@ -238,3 +238,50 @@ def test_a_model_without_a_template_has_no_chat(line: CommandLine, tmp_path: Pat
     outcome = inspect(line, raw, "next", "--chat", "hello")
     assert outcome.code == 1
     assert "no chat template" in outcome.error_lines[0]
+
+
+def typed(line: CommandLine, model: Path, keys: str, *options: str) -> Outcome:
+    """`aigc inspect step` with these lines typed at a terminal; the result goes to a pipe."""
+    return line.run("inspect", "step", "-m", str(model), *options, "hello", typed=keys.encode())
+
+
+def choices(outcome: Outcome) -> list[str]:
+    return re.findall(r"choice: (\S+)", outcome.err)
+
+
+def test_a_step_takes_the_choice_or_another_one_and_goes_back(line: CommandLine, model: Path) -> None:
+    straight = typed(line, model, "\n\nq\n")
+    assert (straight.code, len(choices(straight))) == (0, 3)
+    astray = typed(line, model, "\n3\nu\n\nq\n")
+    assert choices(astray)[0:2] == choices(straight)[0:2]
+    assert choices(astray)[2] != choices(astray)[1] or astray.err.count("hello") > 3
+    assert (choices(astray)[3], choices(astray)[4]) == (choices(straight)[1], choices(straight)[2])
+    assert astray.out == straight.out != ""
+
+
+def test_a_step_back_from_the_beginning_and_a_wrong_word_change_nothing(
+    line: CommandLine, model: Path
+) -> None:
+    outcome = typed(line, model, "u\n99\nwhat\nq\n")
+    assert "this is the beginning" in outcome.err
+    assert "99: there are the numbers 1 to 8" in outcome.err
+    assert (outcome.code, outcome.out, len(choices(outcome))) == (0, "", 1)
+
+
+def test_running_on_ends_with_the_window(line: CommandLine, model: Path) -> None:
+    outcome = typed(line, model, "g\nu\n\n\n", "--context", "512", "--top", "2")
+    assert outcome.code == 0, outcome.err
+    assert "the context window is full" in outcome.err
+    assert len(outcome.out) > 200
+
+
+def test_drawn_steps_are_the_same_for_the_same_seed(line: CommandLine, model: Path) -> None:
+    options = ("--temperature", "1.5", "--top-k", "40", "--seed", "7")
+    first, second = typed(line, model, "\n\n\nq\n", *options), typed(line, model, "\n\n\nq\n", *options)
+    assert choices(first) == choices(second)
+    assert first.out == second.out
+
+
+def test_stepping_needs_somebody_to_type(line: CommandLine, model: Path) -> None:
+    outcome = inspect(line, model, "step", "hello", stdin=b"\n\n")
+    assert (outcome.code, outcome.error_lines[0]) == (2, "aigc: error: step needs a terminal to type at")

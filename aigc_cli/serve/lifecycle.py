@@ -1,4 +1,4 @@
-"""When a resident engine leaves: without work for a while, when memory runs short, when it is told to."""
+"""When a resident engine leaves: without work for a while, out of reach, out of memory, when it is told to."""
 
 import threading
 from collections.abc import Callable
@@ -12,12 +12,20 @@ class Lifecycle:
     """Counts the work and says when to leave. Any thread may call it."""
 
     def __init__(
-        self, keep_alive_s: float, clock: Callable[[], float], free_bytes: Callable[[], int], spare_bytes: int
+        self,
+        keep_alive_s: float,
+        clock: Callable[[], float],
+        free_bytes: Callable[[], int],
+        spare_bytes: int,
+        *,
+        is_lost: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_lost` says that no client can find the engine any more."""
         self.keep_alive_s = keep_alive_s
         self._clock = clock
         self._free_bytes = free_bytes
         self._spare_bytes = spare_bytes
+        self._is_lost = is_lost
         self._changed = threading.Condition()
         self._n_working = 0
         self._greeted_s = self._worked_s = clock()
@@ -81,6 +89,8 @@ class Lifecycle:
             return ""
         if self._left_s() <= 0:
             return f"no work for {self.keep_alive_s:g} s"
+        if self._is_lost():
+            return "its socket is gone"
         if self._clock() - self._greeted_s > GRACE_S and (free := self._free_bytes()) < self._spare_bytes:
             return f"memory runs short: {free / 1e6:,.0f} MB are free"
         return ""

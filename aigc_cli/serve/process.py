@@ -64,7 +64,11 @@ class Resident:
         self._started_s = time.monotonic()
         spare_bytes = int(this_machine().memory_bytes * launch.spare_share)
         self._lifecycle = Lifecycle(
-            launch.keep_alive_s, time.monotonic, lambda: this_machine().available_bytes, spare_bytes
+            launch.keep_alive_s,
+            time.monotonic,
+            lambda: this_machine().available_bytes,
+            spare_bytes,
+            is_lost=lambda: not place.socket(name).exists(),
         )
 
     def serve(self, descriptor: int) -> None:
@@ -126,7 +130,10 @@ class Resident:
         """Leave when it is time: first out of sight, then after whoever came at the last moment."""
         reason = self._lifecycle.wait()
         _log.info("engine leaves: %s", reason)
-        remove_own_socket(self._place, self._name, inode)
+        try:
+            remove_own_socket(self._place, self._name, inode)
+        except OSError:
+            _log.exception("the socket can't be removed")  # the memory is to be free all the same
         self._lifecycle.wait_for_work()
         server.should_exit = True
 

@@ -79,6 +79,8 @@ def remove_own_socket(place: SocketPlace, name: str, inode: int) -> None:
     """Take an engine's socket out of sight, unless the path is another engine's by now."""
     from filelock import FileLock
 
+    if not place.directory.is_dir():
+        return  # deleted with everything in it; the lock would make it anew, open to others
     with FileLock(place.lock(name)), suppress(FileNotFoundError):
         if place.socket(name).stat().st_ino == inode:
             place.socket(name).unlink()

@@ -1,5 +1,6 @@
 """When a resident engine leaves: the clock alone, and whole processes."""
 
+import shutil
 import signal
 import time
 from dataclasses import dataclass
@@ -100,6 +101,20 @@ def test_sigterm_ends_it_in_order(world: World) -> None:
     assert world.place.names() == ()
     assert "SIGTERM" in world.log
     assert "engine ends" in world.log
+
+
+@pytest.mark.parametrize("is_at_work", [False, True])
+def test_an_engine_that_nobody_can_find_any_more_leaves(world: World, *, is_at_work: bool) -> None:
+    events = world.open(world.launch(keep_alive_s=-1)).stream(ask("hello", max_tokens=1500))
+    next(events)
+    if not is_at_work:
+        list(events)
+    pid = world.pid
+    shutil.rmtree(world.place.directory)  # as at a logout, or with the whole home
+    if is_at_work:
+        assert len(text_of(list(events))) == 1500
+    wait_for(lambda: not is_alive(pid), "its end")
+    assert not world.place.directory.exists()
 
 
 def test_a_reply_at_the_time_of_a_stop_ends_with_an_honest_error(world: World) -> None:

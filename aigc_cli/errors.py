@@ -151,6 +151,10 @@ class UnsupportedFeature(EngineError):
     """This engine or model lacks what was asked for; the message names it."""
 
 
+class NoBackground(EngineError):
+    """No engine can stay in the background: its files can't be made here, or others could reach them."""
+
+
 class ServerUnreachable(EngineError):
     """No server answers there, or it hung up before it said anything: the request can be sent again."""
 

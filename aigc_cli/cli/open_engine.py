@@ -1,8 +1,10 @@
 """Which engine a command gets: a server that the person named, or llama.cpp on this machine."""
 
 from aigc_cli.cli.context import AppContext
+from aigc_cli.cli.report import note
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Engine
+from aigc_cli.errors import NoBackground
 
 
 def open_engine(app: AppContext, settings: Settings) -> Engine:
@@ -18,11 +20,13 @@ def open_engine(app: AppContext, settings: Settings) -> Engine:
 
         return open_remote_engine(app, settings)
     if settings.resident:
-        from aigc_cli.cli.resident_engine import (
-            open_resident_engine,
-        )  # a socket; llama.cpp is not needed here
+        # a socket; llama.cpp is not needed here
+        from aigc_cli.cli.resident_engine import open_resident_engine
 
-        return open_resident_engine(app, settings)
+        try:
+            return open_resident_engine(app, settings)
+        except NoBackground as error:
+            note(app, f"no engine can stay in the background: {error.message}; loading the model here")
     from aigc_cli.cli.local_engine import open_local_engine  # the catalogue and llama.cpp
 
     return open_local_engine(app, settings)

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,8 @@ def start_process(place: SocketPlace, launch: Launch, env: Mapping[str, str]) ->
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=engine_environment(env),
             start_new_session=True, pass_fds=[listener.fileno()],
         )  # fmt: skip
-    place.pid(name).write_text(str(process.pid), encoding="ascii")
+    with suppress(OSError):  # the disk is full: only who ends it by force would miss it
+        place.pid(name).write_text(str(process.pid), encoding="ascii")
     # It outlives this process as a rule. Where it does not, somebody has to take note of its end.
     threading.Thread(target=process.wait, daemon=True).start()
     return process.pid

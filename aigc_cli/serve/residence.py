@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aigc_cli.errors import AigcError, ConfigError, EngineError, InvalidModelFile, ModelLoadError
+from aigc_cli.errors import (
+    AigcError,
+    ConfigError,
+    EngineError,
+    InvalidModelFile,
+    ModelLoadError,
+    NoBackground,
+)
 from aigc_cli.serve.engine_log import cause_of_death
 from aigc_cli.serve.launch import Launch, start_process
 from aigc_cli.serve.socket_place import SocketPlace
@@ -53,7 +60,8 @@ class Residence:
         """The engine, found or started, with its model loaded.
 
         Raises:
-            AigcError: the model can't be loaded, or the process can't be started.
+            NoBackground: the process can't be started here.
+            AigcError: the model can't be loaded.
         """
         has_made_room = False
         for _ in range(_MOST_TRIES):
@@ -110,7 +118,7 @@ class Residence:
                 f"{error.lock_file} is held by another process", "aigc engine status"
             ) from error
         except OSError as error:
-            raise EngineError(
+            raise NoBackground(
                 f"the engine can't be started: {error}", "--no-resident does without it"
             ) from error
         return True

@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from aigc_cli.errors import EngineError
+from aigc_cli.errors import NoBackground
 
 LONGEST_SOCKET_PATH = 103  # bytes; sun_path holds 104 with its NUL on macOS, 108 on Linux
 _SOCKET, _LOCK, _PID = ".sock", ".lock", ".pid"
@@ -51,11 +51,14 @@ class SocketPlace:
         """Make the directories.
 
         Raises:
-            EngineError: the directory of sockets is not private, so whoever else can enter it could pose as
-                an engine, or read what is asked.
+            NoBackground: they can't be made, or the directory of sockets is not private, so whoever else can
+                enter it could pose as an engine, or read what is asked.
         """
         make_private(self.directory)
-        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)  # sockets can be here another time
+        try:
+            self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)  # sockets can be here another time
+        except OSError as error:
+            raise NoBackground(f"{self.logs}: {error.strerror}", "--no-resident does without it") from error
 
 
 def find_place(state: Path, runtime_directory: str | None, temporary: Path) -> SocketPlace:
@@ -79,15 +82,15 @@ def make_private(directory: Path) -> None:
     """Make a directory that only its owner can enter, or check that it is one.
 
     Raises:
-        EngineError: it is something else, or it belongs to somebody else, or others can enter it.
+        NoBackground: it is something else, or it belongs to somebody else, or others can enter it.
     """
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
         found = directory.lstat()
     except OSError as error:
-        raise EngineError(f"{directory}: {error.strerror}", "--no-resident does without it") from error
+        raise NoBackground(f"{directory}: {error.strerror}", "--no-resident does without it") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise EngineError(f"{directory} is not a directory of yours", "remove it, or use --no-resident")
+        raise NoBackground(f"{directory} is not a directory of yours", "remove it, or use --no-resident")
     if found.st_mode & 0o077:
-        raise EngineError(f"{directory} is open to others", f"chmod 700 {directory}")
+        raise NoBackground(f"{directory} is open to others", f"chmod 700 {directory}")

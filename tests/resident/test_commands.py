@@ -96,6 +96,24 @@ def test_an_engine_is_started_ahead_of_the_first_question(byte_model: Path) -> N
     assert len(json.loads(aigc("engine", "status", "--json").stdout)) == 1
 
 
+def test_where_no_engine_can_live_the_command_loads_the_model_itself(
+    byte_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIGC_RESIDENT", "1")
+    state = Path(os.environ["AIGC_HOME"]) / "state"
+    state.parent.mkdir(parents=True, exist_ok=True)
+    state.write_text("a file where a directory belongs")
+    line = ("-m", str(byte_model), "--max-tokens", "5", "hello")
+    answered = aigc(*line)
+    assert (answered.returncode, len(answered.stdout)) == (0, 5), answered.stderr
+    assert b"no engine can stay in the background" in answered.stderr
+    state.unlink()
+    (state / "engines").mkdir(parents=True)
+    (state / "engines").chmod(0o777)
+    assert b"open to others" in aigc(*line).stderr
+    assert aigc("engine", "start", "-m", str(byte_model)).returncode == 1
+
+
 def test_what_is_kept_on_disk_is_told_and_deleted() -> None:
     kv = Path(os.environ["AIGC_HOME"]) / "cache" / "kv"
     assert aigc("engine", "cache").stdout == f"0 files, 0 MB: {kv}\n".encode()

@@ -10,6 +10,7 @@ import pytest
 from aigc_cli.errors import ConfigError, EngineError, InvalidModelFile, ModelLoadError
 from aigc_cli.serve.launch import engine_environment
 from aigc_cli.serve.socket_place import find_place
+from aigc_cli.serve.stopping import stop_engine
 from tests.resident.engines import World, ask, is_alive, text_of, wait_for
 
 
@@ -100,6 +101,17 @@ def test_a_socket_that_a_dead_engine_left_is_cleared_away(world: World) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
     assert world.residence().reach().pid == world.pid
+
+
+def test_an_engine_starts_where_its_number_can_not_be_written(world: World) -> None:
+    world.place.prepare()
+    name = world.launch().name
+    world.place.pid(name).mkdir()  # as good as a full disk
+    found = world.residence().reach()
+    assert [report["pid"] for report in world.reports()] == [found.pid]
+    assert stop_engine(world.place, name)
+    wait_for(lambda: not is_alive(found.pid), "its end")
+    world.place.pid(name).rmdir()
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +88,13 @@ class ReplayingServer:
         return cls(routes, socket.create_server(("127.0.0.1", 0)))
 
     @classmethod
+    def on_tls(cls, routes: dict[str, Route], certificate: Path, key: Path) -> "ReplayingServer":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        plain = socket.create_server(("127.0.0.1", 0))
+        return cls(routes, context.wrap_socket(plain, server_side=True))
+
+    @classmethod
     def on_unix(cls, routes: dict[str, Route], path: Path) -> "ReplayingServer":
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
@@ -96,7 +104,8 @@ class ReplayingServer:
     @property
     def url(self) -> str:
         place = self.listener.getsockname()
-        return f"unix:{place}" if isinstance(place, str) else f"http://127.0.0.1:{place[1]}"
+        scheme = "https" if isinstance(self.listener, ssl.SSLSocket) else "http"
+        return f"unix:{place}" if isinstance(place, str) else f"{scheme}://127.0.0.1:{place[1]}"
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._accept, daemon=True)

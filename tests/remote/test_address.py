@@ -1,4 +1,4 @@
-"""Addresses, keys and certificates that can't be used."""
+"""Addresses, keys and certificates: those that can't be used, and a reply over HTTPS."""
 
 import shutil
 import socket
@@ -10,17 +10,9 @@ from pathlib import Path
 import pytest
 
 from aigc_cli.engine.address import Secret
-from aigc_cli.errors import (
-    AigcError,
-    ConfigError,
-    EngineError,
-)
-from tests.remote.engines import engine_at
-from tests.remote.replaying_server import (
-    ReplayingServer,
-)
-
-PROMPT_S = 0.1  # how soon a cancelled request ends
+from aigc_cli.errors import AigcError, ConfigError, EngineError
+from tests.remote.engines import chat, engine_at, text_of
+from tests.remote.replaying_server import ReplayingServer, Route, delta, finish, models, stream
 
 
 @pytest.mark.parametrize(
@@ -79,6 +71,23 @@ def test_a_certificate_that_nobody_signed(tmp_path: Path) -> None:
     with listener, pytest.raises(EngineError, match="not to be trusted"):
         _ = engine_at(f"https://127.0.0.1:{listener.getsockname()[1]}").info
     serving.join()
+
+
+def test_a_reply_over_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cert, key = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    long = "长 answer 🙂 " * 2000  # more than one TLS record
+    routes: dict[str, Route] = {
+        "/v1/models": models("m"),
+        "/v1/chat/completions": stream(delta("hello "), 0.05, delta(long), finish()),
+    }
+    with ReplayingServer.on_tls(routes, cert, key) as server:
+        engine = engine_at(f"{server.url}/v1", key="sk-1")
+        assert server.url.startswith("https:")
+        assert text_of(engine.stream(chat("问题 " * 5000))) == "hello " + long
+        (asked,) = server.bodies("/v1/chat/completions")
+    assert asked["messages"][-1]["content"] == "问题 " * 5000
+    assert server.seen[-1].headers["authorization"] == "Bearer sk-1"
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:

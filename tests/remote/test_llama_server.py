@@ -181,4 +181,4 @@ def test_the_estimate_for_other_servers_is_rather_too_high(url: str, text: str) 
         engine_at(url, key=SERVER_KEY, timeouts=PATIENT).count(chat(text)),
         estimate_request(chat(text)),
     )
-    assert exact <= estimated <= 2 * exact
+    assert exact <= estimated <= (2 if text.isascii() else 3) * exact

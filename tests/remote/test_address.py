@@ -12,7 +12,7 @@ import pytest
 from aigc_cli.engine.address import Secret
 from aigc_cli.errors import AigcError, ConfigError, EngineError
 from tests.remote.engines import chat, engine_at, text_of
-from tests.remote.replaying_server import ReplayingServer, Route, delta, finish, models, stream
+from tests.remote.replaying_server import ReplayingServer, delta, finish, models, stream
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,9 @@ def test_a_reply_over_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     cert, key = self_signed(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(cert))
     long = "长 answer 🙂 " * 2000  # more than one TLS record
-    routes: dict[str, Route] = {
-        "/v1/models": models("m"),
-        "/v1/chat/completions": stream(delta("hello "), 0.05, delta(long), finish()),
-    }
-    with ReplayingServer.on_tls(routes, cert, key) as server:
+    chunks = stream(delta("hello "), 0.05, delta(long), finish())
+    routes = {"/v1/models": models("m"), "/v1/chat/completions": chunks}
+    with ReplayingServer.on_tls({**routes}, cert, key) as server:
         engine = engine_at(f"{server.url}/v1", key="sk-1")
         assert server.url.startswith("https:")
         assert text_of(engine.stream(chat("问题 " * 5000))) == "hello " + long

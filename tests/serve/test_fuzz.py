@@ -86,16 +86,16 @@ def client() -> Iterator[httpx2.Client]:
 @given(path=st.sampled_from(PATHS), body=bodies())
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_json(client: httpx2.Client, path: str, body: Any) -> None:
-    check(client.post(path, content=json.dumps(body).encode()))
+    assert_answered(client.post(path, content=json.dumps(body).encode()))
 
 
 @given(path=st.sampled_from(PATHS), body=st.binary(max_size=60))
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes(client: httpx2.Client, path: str, body: bytes) -> None:
-    check(client.post(path, content=body))
+    assert_answered(client.post(path, content=body))
 
 
-def check(answer: httpx2.Response) -> None:
+def assert_answered(answer: httpx2.Response) -> None:
     assert answer.status_code == 200 or 400 <= answer.status_code < 500, answer.text
     if answer.status_code != 200:
         error = answer.json()["error"]

@@ -1,4 +1,4 @@
-"""When a resident engine leaves: after a while without work, when nobody can find it, memory is short, or it is told to."""
+"""When a resident engine leaves: after a while without work, unfindable, short of memory, or told to."""
 
 import threading
 from collections.abc import Callable

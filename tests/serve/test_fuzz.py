@@ -122,4 +122,4 @@ def assert_answered(answer: httpx2.Response) -> None:
 def test_what_is_not_there(client: httpx2.Client, method: str, path: str, status: int) -> None:
     answer = client.request(method, path)
     assert answer.status_code == status
-    check(answer)
+    assert_answered(answer)

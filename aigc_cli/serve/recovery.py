@@ -31,7 +31,7 @@ class Repeatable:
         self._n_tokens = 0  # of the only candidate, where the reply goes on
         self._prompt_tokens: int | None = None
         self._n_before = 0
-        self.is_repeated = False
+        self.is_begun = False  # this engine works on it, or has it in its line
 
     @property
     def has_text(self) -> bool:
@@ -45,7 +45,7 @@ class Repeatable:
 
     def repeat(self) -> None:
         """The engine died: what to ask the next one stands in `request`."""
-        self.is_repeated = True
+        self.is_begun = False
         if not self._goes_on:
             self._to_skip = list(self._said)
         elif not self.is_complete:
@@ -59,6 +59,7 @@ class Repeatable:
         Raises:
             EngineError: drawn again, the reply is another one.
         """
+        self.is_begun = True
         match event:
             case Queued() | Prefill():
                 if isinstance(event, Prefill) and self._prompt_tokens is None:

@@ -68,7 +68,7 @@ class ResidentEngine:
             try:
                 yield from self._events(repeatable)
             except _Gone as error:
-                cause = self._cause_of(error, losses, has_text=repeatable.has_text)
+                cause = self._cause_of(error, losses, is_begun=repeatable.is_begun)
                 if cause:
                     yield EngineDied(cause)
                 self._reach_again()
@@ -95,19 +95,21 @@ class ResidentEngine:
             try:
                 return self._remote.count(request)
             except _Gone as error:
-                cause = self._cause_of(error, losses, has_text=False)
+                cause = self._cause_of(error, losses, is_begun=False)
                 self._unreported_death = cause or self._unreported_death
                 self._reach_again()
 
-    def _cause_of(self, error: EngineError, losses: "_Losses", *, has_text: bool) -> str:
+    def _cause_of(self, error: EngineError, losses: "_Losses", *, is_begun: bool) -> str:
         """Why the engine died; empty when it left in order, as it does after a while without work.
+
+        By itself it leaves between two requests: one that leaves in the middle of this one was told to.
 
         Raises:
             EngineError: it is alive, it was stopped in the middle of this reply, or it died again.
         """
         if self._residence.is_gone_in_order():
             losses.n_leavings += 1
-            if has_text or losses.n_leavings > _MOST_LEAVINGS:
+            if is_begun or losses.n_leavings > _MOST_LEAVINGS:
                 raise EngineError("the engine was stopped", "ask again: it starts by itself") from error
             return ""
         if self._residence.is_alive(self._pid):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from aigc_cli.errors import EngineError
-from aigc_cli.events import Delta
+from aigc_cli.events import Delta, Queued
 from aigc_cli.serve import engine_log
 from aigc_cli.serve.engine_log import cause_of_death, rotate_if_long, tail
 from aigc_cli.serve.lifecycle import GRACE_S, Lifecycle
@@ -125,6 +125,20 @@ def test_a_reply_at_the_time_of_a_stop_ends_with_an_honest_error(world: World) -
     assert stop_engine(world.place, name)
     with pytest.raises(EngineError, match="was stopped"):
         list(events)
+    assert world.log.count("engine starts") == 1
+
+
+def test_a_stop_before_the_first_word_is_not_undone_by_the_client(world: World) -> None:
+    at_work = world.open().stream(ask("hello", max_tokens=1900))
+    while not isinstance(next(at_work), Delta):
+        pass
+    in_line = world.open().stream(ask("hello"))
+    assert isinstance(next(in_line), Queued)
+    (name,) = world.place.names()
+    assert stop_engine(world.place, name)
+    for events in (in_line, at_work):
+        with pytest.raises(EngineError, match="was stopped"):
+            list(events)
     assert world.log.count("engine starts") == 1
 
 

@@ -17,13 +17,15 @@ from aigc_cli.errors import (
 from aigc_cli.serve.engine_log import cause_of_death
 from aigc_cli.serve.launch import Launch, start_process
 from aigc_cli.serve.socket_place import SocketPlace
-from aigc_cli.serve.stopping import make_room, out_of_sight
+from aigc_cli.serve.stopping import engine_pid, make_room, out_of_sight
 from aigc_cli.serve.unix_http import NoAnswer, call, listens
 
 _FAILURES: Mapping[str, type[AigcError]] = {
     kind.__name__: kind for kind in (ConfigError, InvalidModelFile, ModelLoadError)
 }
 _MOST_TRIES = 5  # an engine can leave, or be replaced, between two steps; not so often in a row
+_MOST_SILENCES = 2
+_PATIENCE_S = 5.0  # an engine greets in milliseconds, on a machine that is busy in a second
 _LOCK_S = 30.0
 _LOADING_S = 3600.0  # a large model from a slow disk
 
@@ -46,14 +48,24 @@ class Residence:
         place: where its files are.
         env: the environment of the command.
         waiting: entered while a model is loaded.
+        patience_s: how long an engine may take to greet, twice.
     """
 
-    def __init__(self, launch: Launch, place: SocketPlace, env: Mapping[str, str], waiting: Waiting) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        place: SocketPlace,
+        env: Mapping[str, str],
+        waiting: Waiting,
+        *,
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
         self._launch = launch
         self._name = launch.name
         self._place = place
         self._env = env
         self._waiting = waiting
+        self._patience_s = patience_s
         self.socket = place.socket(self._name)
 
     def reach(self) -> Found:
@@ -63,7 +75,7 @@ class Residence:
             NoBackground: the process can't be started here.
             AigcError: the model can't be loaded.
         """
-        has_made_room = False
+        has_made_room, n_silences = False, 0
         for _ in range(_MOST_TRIES):
             is_ours = self._start_unless_there()
             try:
@@ -71,6 +83,9 @@ class Residence:
             except NoAnswer as error:
                 if is_ours:
                     raise self._died_at_start() from error
+                n_silences += listens(self.socket)
+                if n_silences == _MOST_SILENCES:
+                    raise self._silent() from error
                 continue
             if answer.get("version") != self._launch.version:
                 self._replace()
@@ -127,7 +142,7 @@ class Residence:
         """Say who asks; wait while the model is loaded, and show that there is something to wait for."""
         fields = {"version": self._launch.version, "keep_alive": self._launch.keep_alive_s}
         if not is_ours:
-            answer = call(self.socket, "/aigc/hello", fields | {"wait": False})
+            answer = call(self.socket, "/aigc/hello", fields | {"wait": False}, timeout_s=self._patience_s)
             if answer.get("state") != "loading":
                 return answer
         with self._waiting():
@@ -140,6 +155,13 @@ class Residence:
         except NoAnswer:
             return
         out_of_sight(self.socket)
+
+    def _silent(self) -> AigcError:
+        pid = engine_pid(self._place, self._name)
+        return EngineError(
+            f"the resident engine (process {pid or 'unknown'}) does not answer; is it stopped?",
+            "aigc engine stop ends it; --no-resident does without it",
+        )
 
     def _died_at_start(self) -> AigcError:
         return ModelLoadError(

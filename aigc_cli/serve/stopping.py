@@ -27,13 +27,13 @@ def engine_reports(place: SocketPlace) -> list[dict[str, Any]]:
         try:
             reports.append({"name": name} | call(path, "/aigc/status"))
         except NoAnswer:
-            reports.append({"name": name, "state": "does not answer", "pid": _pid(place, name)})
+            reports.append({"name": name, "state": "does not answer", "pid": engine_pid(place, name)})
     return reports
 
 
 def stop_engine(place: SocketPlace, name: str, *, polite_s: float = _POLITE_S) -> bool:
     """End an engine: politely, and with force where it takes longer than that. False if there was none."""
-    path, pid = place.socket(name), _pid(place, name)
+    path, pid = place.socket(name), engine_pid(place, name)
     if not listens(path):
         return False
     with suppress(NoAnswer):
@@ -87,7 +87,8 @@ def remove_own_socket(place: SocketPlace, name: str, inode: int) -> None:
             place.pid(name).unlink(missing_ok=True)
 
 
-def _pid(place: SocketPlace, name: str) -> int | None:
+def engine_pid(place: SocketPlace, name: str) -> int | None:
+    """The process that an engine was started as; None where that is not known."""
     try:
         return int(place.pid(name).read_text(encoding="ascii"))
     except (OSError, ValueError):

@@ -1,14 +1,17 @@
 """Finding a resident engine, starting one, and what stands in the way."""
 
 import os
+import signal
 import socket
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from aigc_cli.errors import ConfigError, EngineError, InvalidModelFile, ModelLoadError
 from aigc_cli.serve.launch import engine_environment
+from aigc_cli.serve.residence import Residence
 from aigc_cli.serve.socket_place import find_place
 from aigc_cli.serve.stopping import stop_engine
 from tests.resident.engines import World, ask, is_alive, text_of, wait_for
@@ -112,6 +115,17 @@ def test_an_engine_starts_where_its_number_can_not_be_written(world: World) -> N
     assert stop_engine(world.place, name)
     wait_for(lambda: not is_alive(found.pid), "its end")
     world.place.pid(name).rmdir()
+
+
+def test_a_stopped_process_is_named_to_the_next_client(world: World) -> None:
+    found = world.residence().reach()
+    world.kill(signal.SIGSTOP)
+    residence = Residence(world.launch(), world.place, dict(os.environ), nullcontext, patience_s=0.2)
+    with pytest.raises(EngineError, match=f"process {found.pid}.* does not answer") as caught:
+        residence.reach()
+    assert "aigc engine stop" in caught.value.hint
+    world.kill(signal.SIGCONT)
+    assert residence.reach() == found
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])

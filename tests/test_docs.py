@@ -38,6 +38,7 @@ COMMAND_NAMES = [
                 "gen",
                 "edit",
                 "fill",
+                "complete",
                 "new",
                 "undo",
                 "serve",

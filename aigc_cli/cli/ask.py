@@ -10,6 +10,7 @@ import typer
 from aigc_cli.chat.prompt import sampling_from, system_message
 from aigc_cli.cli import options
 from aigc_cli.cli.code_output import show_code
+from aigc_cli.cli.confidence import N_ALTERNATIVES, confidence_view, tell_doubts
 from aigc_cli.cli.constraint import read_constraint
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.ending import cut_short, raise_unless_whole
@@ -18,7 +19,8 @@ from aigc_cli.cli.options import app_context, setting_options
 from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Chat, Choices, Constraint, Engine, Message, Request, Sampling
-from aigc_cli.errors import ExitCode, NoCodeInReply, UsageError
+from aigc_cli.errors import ExitCode, NoCodeInReply, UnsupportedFeature, UsageError
+from aigc_cli.render.confidence import confidence_facts
 from aigc_cli.render.progress import stats_line
 from aigc_cli.render.view import open_view
 from aigc_cli.tasks.code_blocks import extract_code_blocks
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from aigc_cli.render.view import View
 
 
+_Confidence = Annotated[
+    bool, typer.Option("--confidence", help="colour each token by its probability, and list doubtful spots")
+]
 _Resume = Annotated[str | None, typer.Option("--resume", metavar="ID", help="go on with this session")]
 
 
@@ -41,6 +46,7 @@ class _Asked:
     Attributes:
         goes_on: it is a turn of the session `kept`, or of a new one.
         system: takes the place of the session's own system prompt.
+        top_logprobs: how many alternatives to ask for with each token; None asks for no probabilities.
     """
 
     inputs: Inputs
@@ -49,6 +55,7 @@ class _Asked:
     goes_on: bool
     kept: "Kept | None"
     system: str | None
+    top_logprobs: int | None
 
 
 @setting_options("system", *options.ENGINE, *options.RESIDENT, *options.SAMPLING, *options.VIEW)
@@ -78,6 +85,7 @@ def ask(
         str | None, typer.Option("--choices", metavar="A,B,C", help="the reply is one of these")
     ] = None,
     stop: options.Stop = None,
+    confidence: _Confidence = False,
     raw: options.Raw = False,
     no_stdin: options.NoStdin = False,
     flags: options.Flags,
@@ -96,8 +104,9 @@ def ask(
     kept = _kept(app, settings, resume, newest=continue_) if goes_on else None
     inputs = _read_inputs(app, settings, prompt or [], file or [], no_stdin=no_stdin)
     system = settings.system if flags["system"] is not None else None
-    asked = _Asked(inputs, constraint, tuple(stop or ()), goes_on=goes_on, kept=kept, system=system)
-    shown = [] if code or as_json else [open_view(app.stdout, app.env, settings, raw=raw)]
+    top_logprobs = N_ALTERNATIVES if confidence else None
+    asked = _Asked(inputs, constraint, tuple(stop or ()), goes_on, kept, system, top_logprobs)
+    shown = [] if code or as_json else [_view(app, settings, raw=raw, confidence=confidence)]
     views: list[View] = [prefill_progress(app, counts_reply=not shown), *shown]
     with closing(app.open_engine(settings)) as engine:
         reply = _reply(app, settings, engine, asked, views)
@@ -108,6 +117,8 @@ def ask(
         _print_code(app, settings, reply, raw=raw)
     elif isinstance(constraint, Choices) and not app.stdout.isatty():
         app.stdout.write("\n")  # a choice is a line; other replies stay as the model wrote them
+    if confidence and not as_json:
+        tell_doubts(app, reply.tokens)
     if settings.stats:
         app.stderr.write(f"{stats_line(reply.done)}\n")
     raise_unless_whole(app, reply, settings, info.n_ctx)
@@ -118,14 +129,20 @@ def _reply(
     app: AppContext, settings: Settings, engine: Engine, asked: _Asked, views: "Sequence[View]"
 ) -> Reply:
     refuse_oversize(len(asked.inputs.message), engine.info.n_ctx)
+    if not engine.info.has_chat_template:
+        raise UnsupportedFeature(
+            f"{engine.info.model} has no chat template: it continues text and does not answer questions",
+            "aigc complete 'TEXT' continues a text; aigc models list names models that answer",
+        )
     if not asked.goes_on:
         sampling = sampling_from(settings, engine.info.sampling, asked.stop)
-        request = _request(asked.inputs, settings, sampling, asked.constraint)
+        request = _request(asked, settings, sampling)
         return run_reply(app, engine, request, views)
     from aigc_cli.cli.asking_on import ask_on, talk_for  # sqlite3: a question on its own needs none
     from aigc_cli.cli.resuming import go_on
 
     talk = talk_for(app, settings, engine, asked.stop)
+    talk.top_logprobs = asked.top_logprobs
     if asked.kept:
         go_on(talk, asked.kept, asked.system)
     return ask_on(talk, asked.inputs, views, asked.constraint)
@@ -148,11 +165,23 @@ def _read_inputs(
         raise
 
 
-def _request(
-    inputs: Inputs, settings: Settings, sampling: Sampling, constraint: Constraint | None
-) -> Request:
-    messages = (*system_message(settings.system), Message("user", inputs.message))
-    return Request(Chat(messages), sampling, constraint, private=not settings.history)
+def _view(app: AppContext, settings: Settings, *, raw: bool, confidence: bool) -> "View":
+    return (
+        confidence_view(app, settings)
+        if confidence and not raw
+        else open_view(app.stdout, app.env, settings, raw=raw)
+    )
+
+
+def _request(asked: _Asked, settings: Settings, sampling: Sampling) -> Request:
+    messages = (*system_message(settings.system), Message("user", asked.inputs.message))
+    return Request(
+        Chat(messages),
+        sampling,
+        asked.constraint,
+        top_logprobs=asked.top_logprobs,
+        private=not settings.history,
+    )
 
 
 def _print_code(app: AppContext, settings: Settings, reply: Reply, *, raw: bool) -> None:
@@ -171,7 +200,7 @@ def _print_json(app: AppContext, reply: Reply, model: str) -> None:
 
 def _as_json(reply: Reply, model: str) -> dict[str, Any]:
     stats = reply.done.stats
-    return {
+    return ({"confidence": confidence_facts(reply.tokens)} if reply.tokens else {}) | {
         "model": model,
         "text": reply.text,
         "code": [

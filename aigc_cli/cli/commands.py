@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "edit": "aigc_cli.cli.edit:edit",
     "fill": "aigc_cli.cli.fill:fill",
     "new": "aigc_cli.cli.new:new",
+    "complete": "aigc_cli.cli.complete:complete",
     "undo": "aigc_cli.cli.undo:undo",
     "serve": "aigc_cli.cli.serve:serve",
     "doctor": "aigc_cli.cli.doctor:doctor",

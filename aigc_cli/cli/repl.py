@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aigc_cli.chat.session import Conversation
 from aigc_cli.chat.store import Kept
 from aigc_cli.cli import slash
+from aigc_cli.cli.confidence import N_ALTERNATIVES
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.keeping import Keeping
 from aigc_cli.cli.prompt import Leave, PromptSource, Reader, open_reader
@@ -48,7 +49,16 @@ def start_chat(app: AppContext, settings: Settings, start: Start) -> ExitCode:
     with keys_kept_quiet(app):
         conversation, keeping = Conversation(settings.system), Keeping(app, settings)
         engine = app.open_engine(settings)
-        talk = Talk(app, settings, engine, stop=start.stop, conversation=conversation, keeping=keeping)
+        talk = Talk(
+            app,
+            settings,
+            engine,
+            stop=start.stop,
+            conversation=conversation,
+            keeping=keeping,
+            # not every server has them: there, /why asks for them from then on
+            top_logprobs=None if settings.base_url else N_ALTERNATIVES,
+        )
         try:
             reader = _reader(talk)
             if start.kept:

@@ -10,7 +10,7 @@ from types import FrameType
 from aigc_cli.cli.context import AppContext
 from aigc_cli.engine.base import Engine, Request
 from aigc_cli.errors import EngineError
-from aigc_cli.events import Delta, Done, EngineDied, Event
+from aigc_cli.events import Delta, Done, EngineDied, Event, TokenLogprob
 from aigc_cli.render.console import detect_traits
 from aigc_cli.render.progress import PrefillProgress
 from aigc_cli.render.view import View
@@ -23,12 +23,14 @@ class Reply:
     Attributes:
         first_token_s: from the request to the first text, in seconds; None if there was none.
         mean_logprob: of its tokens; None unless the request asked for probabilities.
+        tokens: with their probabilities, if the request asked for them.
     """
 
     text: str
     done: Done
     first_token_s: float | None
     mean_logprob: float | None = None
+    tokens: tuple[TokenLogprob, ...] = ()
 
 
 def run_reply(app: AppContext, engine: Engine, request: Request, views: Sequence[View]) -> Reply:
@@ -66,7 +68,7 @@ class _Growing:
     """One reply while its events come."""
 
     pieces: list[str] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
+    tokens: list[TokenLogprob] = field(default_factory=list)
     first_token_s: float | None = None
     done: Done | None = None
 
@@ -74,15 +76,16 @@ class _Growing:
         if self.first_token_s is None:
             self.first_token_s = after_s
         self.pieces.append(delta.text)
-        self.logprobs += [token.logprob for token in delta.tokens]
+        self.tokens += delta.tokens
 
     def reply(self) -> Reply:
         if self.done is None:
             raise EngineError(
                 "the engine stopped in the middle of a reply", "try again; aigc doctor checks the machine"
             )
-        mean = sum(self.logprobs) / len(self.logprobs) if self.logprobs else None
-        return Reply("".join(self.pieces), self.done, self.first_token_s, mean)
+        logprobs = [token.logprob for token in self.tokens]
+        mean = sum(logprobs) / len(logprobs) if logprobs else None
+        return Reply("".join(self.pieces), self.done, self.first_token_s, mean, tuple(self.tokens))
 
 
 def prefill_progress(app: AppContext, *, counts_reply: bool = False) -> PrefillProgress:

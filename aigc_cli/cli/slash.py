@@ -8,6 +8,7 @@ from textwrap import wrap
 from aigc_cli.cli import session_actions as session
 from aigc_cli.cli import shell_actions as shell
 from aigc_cli.cli import slash_actions as act
+from aigc_cli.cli.confidence import show_why
 from aigc_cli.cli.options import SAMPLING
 from aigc_cli.cli.prompt import Candidate
 from aigc_cli.cli.recipe_slash import recipe_commands
@@ -159,6 +160,7 @@ COMMANDS: tuple[SlashCommand, ...] = (
     ),
     SlashCommand("fork", "", "go on in a copy; the conversation so far stays as it is", session.fork),
     SlashCommand("stats", "", "tokens and speed of the last reply and of the chat", act.show_stats),
+    SlashCommand("why", "", "how sure the model was of its last reply, and what it nearly said", show_why),
 )
 
 KEYS = (

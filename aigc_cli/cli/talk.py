@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aigc_cli.cli.slash_command import SlashCommand
+    from aigc_cli.events import TokenLogprob
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
@@ -59,6 +60,8 @@ class Talk:
         n_used: tokens of the window that the conversation takes, as far as the model sees it.
         keeping: writes the conversation to its session; None keeps nothing.
         recipes: those that this chat knows; None until they are read.
+        top_logprobs: how many alternatives to ask for with each token; None asks for no probabilities.
+        why: the last reply, and its tokens with their probabilities.
     """
 
     app: AppContext
@@ -72,6 +75,8 @@ class Talk:
     n_used: int = 0
     keeping: Keeping | None = None
     recipes: "Mapping[str, SlashCommand] | None" = None
+    top_logprobs: int | None = None
+    why: "tuple[str, tuple[TokenLogprob, ...]]" = ("", ())
 
     def show(self, text: str) -> None:
         """Write what a command was asked for; control characters in names and replies are removed."""
@@ -175,10 +180,17 @@ class Talk:
             plan = plan_for(self, question)
             self.keep()
             private = not self.settings.history
-            request = Request(Chat(plan.messages), sampling or self.sampling(), constraint, private=private)
+            request = Request(
+                Chat(plan.messages),
+                sampling or self.sampling(),
+                constraint,
+                top_logprobs=self.top_logprobs,
+                private=private,
+            )
             reply = run_reply(self.app, self.engine, request, (*views, growth))
             self.tally.add(reply.done)
             if reply.text:
+                self.why = (reply.text, reply.tokens)
                 self.conversation.record_reply(reply.text, reply.done.finish_reason)
                 self.n_used = reply.done.stats.prompt_tokens + reply.done.stats.reply_tokens
         except ContextOverflow:

@@ -93,7 +93,7 @@ class ChatTemplate:
         if not source:
             raise UnsupportedFeature(
                 "this model has no chat template: it continues text and does not answer questions",
-                "use an instruct model: aigc models list",
+                "aigc complete 'TEXT' continues a text; aigc models list names models that answer",
             )
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 

@@ -13,7 +13,7 @@ from tests.cli_chat.world import talk_in
 
 EXPECTED = {
     "help", "exit", "new", "clear", "undo", "retry", "edit", "file", "drop", "context", "compact", "run",
-    "save", "copy", "model", "set", "system", "sessions", "resume", "fork", "stats",
+    "save", "copy", "model", "set", "system", "sessions", "resume", "fork", "stats", "why",
 }  # fmt: skip
 
 

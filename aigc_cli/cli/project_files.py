@@ -15,7 +15,7 @@ from aigc_cli.errors import AigcError, FileError, Interrupted
 from aigc_cli.tasks.checks import SyntaxCheck
 from aigc_cli.tasks.generate import FileTask, file_request
 from aigc_cli.tasks.languages import Language
-from aigc_cli.tasks.project import readme_text, task_for
+from aigc_cli.tasks.project import checks_for, readme_text, task_for
 from aigc_cli.tasks.project_paths import README, made_place, place_for
 from aigc_cli.tasks.project_plan import PlannedFile
 from aigc_cli.tasks.project_state import ProjectState, remove_state, save_state
@@ -114,7 +114,7 @@ def _write_file(project: Project, engine: Engine, state: ProjectState, file: Pla
         tries=project.tries,
         private=not project.settings.history,
     )
-    checks = [SyntaxCheck(task.language)] if task.language and task.language.grammar else []
+    checks = checks_for(file, state, project.folder)
     drafting = run_tries(project.app, project.settings, engine, plan, checks, to_stdout=False)
     if drafting.stopped:
         raise drafting.stopped

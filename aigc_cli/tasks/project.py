@@ -2,20 +2,26 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from aigc_cli.chat.prompt import Attachment
 from aigc_cli.errors import FileError
+from aigc_cli.tasks.checks import Check, SyntaxCheck
 from aigc_cli.tasks.generate import FileTask
 from aigc_cli.tasks.interfaces import interface_of
 from aigc_cli.tasks.project_paths import README, place_for
 from aigc_cli.tasks.project_plan import PlannedFile, ProjectPlan
 from aigc_cli.tasks.project_state import ProjectState
+from aigc_cli.tasks.python_names import NamesCheck
 from aigc_cli.tasks.workspace import read_text
 
 _WHOLE_CHARACTERS = 1_500  # of a longer file the others see only what it defines
 _ASK = "{prompt}\n\nThe project's files:\n{files}\n\nWrite {path}: {purpose}"
+_KINDS = {
+    "requirements.txt": " One package a line, without versions; what comes with Python is no package.",
+}
 _USES = " It uses {names}: take the names from there as they are."
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
@@ -44,6 +50,7 @@ def task_for(file: PlannedFile, state: ProjectState, folder: Path, room: int) ->
     prompt = _ASK.format(prompt=state.prompt, files=listed, path=file.path, purpose=file.purpose)
     if file.depends_on:
         prompt += _USES.format(names=", ".join(file.depends_on))
+    prompt += _KINDS.get(file.path.rpartition("/")[2], "")
     others = tuple(_within(room, _shown(file, state, folder)))
     return FileTask(prompt, (*state.attachments, *others), file.path, file.known_language)
 
@@ -82,6 +89,24 @@ def readme_text(title: str, state: ProjectState) -> str:
     if state.plan.run:
         lines += ["", f"## {words.run}", "", "```sh", *state.plan.run, "```"]
     return "\n".join(lines) + "\n"
+
+
+def checks_for(file: PlannedFile, state: ProjectState, folder: Path) -> list[Check]:
+    """What a file must pass: it parses; a Python file uses only names that it or the others define."""
+    language = file.known_language
+    if language is None or not language.grammar:
+        return []
+    if language.tag != "python":
+        return [SyntaxCheck(language)]
+    modules: dict[str, str] = {}
+    for path in state.done - {file.path}:
+        if not path.endswith(".py"):
+            continue
+        with suppress(FileError):
+            source = read_text(place_for(folder, path))
+            dotted = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            modules |= {dotted: source}
+    return [SyntaxCheck(language), NamesCheck(modules)]
 
 
 def all_paths(plan: ProjectPlan) -> Sequence[tuple[str, str]]:

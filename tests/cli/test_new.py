@@ -86,7 +86,7 @@ def test_of_a_long_file_the_others_see_what_it_defines(aigc: CommandLine) -> Non
 
 
 def test_a_small_window_leaves_other_files_out_rather_than_the_room_to_write(aigc: CommandLine) -> None:
-    wide = "".join(f"def f{n}(a):\n    return a\n" for n in range(100))
+    wide = DB + "".join(f"def f{n}(a):\n    return a\n" for n in range(100))
     aigc.engine = ScriptedEngine([PLAN, wide, APP], EngineInfo("m", 700))
     assert aigc.run("new", "shop", "a shop", "-y", stdin=b"").code == 0
     assert "f1(a)" not in asked(aigc, 2)
@@ -205,6 +205,15 @@ def test_a_readme_that_the_person_changed_stays(aigc: CommandLine) -> None:
     assert read("shop/README.md") == "mine\n"
 
 
+def test_names_that_nobody_defines_go_back_to_the_model(aigc: CommandLine) -> None:
+    forgot = "class Todo(BaseModel):\n    pass\n\n\nload('a')\n"
+    aigc.engine = ScriptedEngine([PLAN, DB, forgot, APP])
+    assert aigc.run("new", "shop", "a shop", "-y", stdin=b"").code == 0
+    assert read("shop/app.py") == APP
+    told = asked(aigc, 3)
+    assert "line 1: 'BaseModel' is not defined\nline 5: 'load' is not defined; from db import load" in told
+
+
 # Interrupted
 
 
@@ -253,9 +262,9 @@ def unfinished(aigc: CommandLine) -> dict[str, Any]:
 
 def test_a_file_that_came_there_otherwise_is_never_overwritten(aigc: CommandLine) -> None:
     unfinished(aigc)
-    Path("shop/db.py").write_text("mine = 1\n", encoding="utf-8")  # or by a run that was killed right after
+    Path("shop/db.py").write_text("load = 1\n", encoding="utf-8")  # or by a run that was killed right after
     assert new(aigc, "shop", "--resume", replies=[APP]).code == 0
-    assert (read("shop/db.py"), read("shop/app.py")) == ("mine = 1\n", APP)
+    assert (read("shop/db.py"), read("shop/app.py")) == ("load = 1\n", APP)
 
 
 def test_a_broken_file_of_the_person_stays_and_is_told(aigc: CommandLine) -> None:

@@ -150,3 +150,30 @@ def test_ctrl_c_in_a_try_exits_with_130_and_writes_no_target(real_model: ModelFi
     assert process.returncode == 130, errors
     assert not Path("chess.py").exists()
     assert b"Traceback" not in errors
+
+
+def test_a_gap_is_filled_in_from_both_sides(real_model: ModelFile) -> None:
+    model = str(real_model("qwen2.5-coder-0.5b"))
+    Path("prices.py").write_text('PRICES = {"apple": 2.5, "pear": 3.0}\n', encoding="utf-8")
+    cart = "from prices import PRICES\n\n\ndef total(items):\n\n\nprint(total([('apple', 2), ('pear', 1)]))\n"
+    Path("cart.py").write_text(cart, encoding="utf-8")
+    done = aigc("fill", "-m", model, "--temperature", "0", "cart.py:4", "-i")
+    assert done.returncode == 0, done.stderr
+    written = Path("cart.py").read_text(encoding="utf-8")
+    ast.parse(written)
+    assert written.startswith(cart.partition("\n\n\nprint")[0])
+    assert written.endswith(cart.partition("def total(items):")[2])
+    assert "PRICES[" in written.partition("def total")[2]
+
+
+def test_a_project_of_several_files_is_planned_and_written(real_model: ModelFile) -> None:
+    model = str(real_model("qwen2.5-coder-1.5b"))
+    wish = "two Python files: text.py with a function count_words(text), and main.py that prints it for stdin"
+    done = aigc("new", "-m", model, "--temperature", "0", "words", wish, "-y")
+    assert done.returncode == 0, done.stderr
+    written = sorted(path.name for path in Path("words").iterdir())
+    assert {"README.md", "main.py", "text.py"} <= set(written)
+    ran = subprocess.run(
+        [sys.executable, "main.py"], cwd="words", input=b"one two three\n", capture_output=True, check=False
+    )
+    assert ran.stdout.strip().endswith(b"3"), ran

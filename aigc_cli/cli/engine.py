@@ -174,9 +174,18 @@ def _lines(report: Report) -> "Iterator[str]":
         f"  tokens     {report['prompt_tokens']:,} of prompts, {report['cached_tokens']:,} of them cached;"
         f" {report['reply_tokens']:,} of replies"
     )
+    if "held_prefixes" in report:  # an engine of an older aigc does not tell
+        yield f"  held       {_held(report)}"
     prefill, decode = report["prefill_tokens_per_s"], report["decode_tokens_per_s"]
     if prefill and decode:
         yield f"  speed      {prefill:,.0f} tok/s of prompts, {decode:,.1f} tok/s of replies"
+
+
+def _held(report: Report) -> str:
+    held, saved_bytes = report["held_prefixes"], report["saved_bytes"]
+    prefixes = f"{len(held)} prefix{'es' * (len(held) != 1)} of {sum(held):,} tokens"
+    disk = "" if saved_bytes is None else f"; on disk {saved_bytes / _MEGABYTE:,.0f} MB"
+    return f"{prefixes}, in a cache of {report['cells']:,}{disk}"
 
 
 def _leaves(report: Report) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aigc_cli.config import Settings
-from aigc_cli.engine.base import Engine, Sampling
+from aigc_cli.engine.base import Sampling
 from aigc_cli.engine.placement import Device, Placement, place
 from aigc_cli.models.catalog import ModelSpec
 from aigc_cli.models.gguf import read_header
@@ -15,6 +15,8 @@ from aigc_cli.models.store import StoredModel
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from aigc_cli.engine.llama import LlamaEngine
 
 # Names of a publisher's generation_config.json -> ours.
 _RECOMMENDED = {
@@ -70,7 +72,7 @@ def open_engine(
     clock: Callable[[], float],
     *,
     kv_directory: "Path | None" = None,
-) -> Engine:
+) -> "LlamaEngine":
     """Load a model into this process; KV prefixes are saved in `kv_directory`, if there is one.
 
     Raises:

@@ -25,7 +25,7 @@ from aigc_cli.serve.totals import Totals
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from aigc_cli.engine.base import Engine
+    from aigc_cli.engine.llama import LlamaEngine
     from aigc_cli.serve.app import Service
     from aigc_cli.serve.unix_server import UnixServer
 
@@ -58,7 +58,7 @@ class Resident:
         self._place = place
         self._launch = launch
         self._loading: Future[ASGIApp] = Future()
-        self._engine: Engine | None = None
+        self._engine: LlamaEngine | None = None
         self._totals = Totals()
         self._service: Service | None = None
         self._started_s = time.monotonic()
@@ -105,7 +105,7 @@ class Resident:
             _log.info("loaded in %.2f s", time.monotonic() - self._started_s)
             self._loading.set_result(app)
 
-    def _open_engine(self, imported: threading.Event) -> "Engine":
+    def _open_engine(self, imported: threading.Event) -> "LlamaEngine":
         try:
             found = devices()
         finally:
@@ -115,7 +115,7 @@ class Resident:
         machine = machine_with(found)
         return open_engine(settings, self._launch.model, found, machine, time.perf_counter, kv_directory=kv)
 
-    def _make_app(self, engine: "Engine") -> "ASGIApp":
+    def _make_app(self, engine: "LlamaEngine") -> "ASGIApp":
         from aigc_cli.serve.app import ServeOptions, Service, serve_app
 
         def on_bug(error: BaseException) -> None:
@@ -164,10 +164,13 @@ class Resident:
         }
         if self._engine is None or service is None:
             return report
-        totals = self._totals
+        totals, cache = self._totals, self._engine.report()
         return report | {
             "n_ctx": self._engine.info.n_ctx,
             "waiting": service.turns.n_waiting,
+            "cells": cache.n_cells,
+            "held_prefixes": [sequence.n_tokens for sequence in cache.held],
+            "saved_bytes": cache.saved.n_bytes if cache.saved else None,
             "replies": totals.replies,
             "prompt_tokens": totals.prompt_tokens,
             "cached_tokens": totals.cached_tokens,

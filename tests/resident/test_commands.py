@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,8 +80,11 @@ def test_the_engine_is_looked_at_and_stopped(mode: str, byte_model: Path) -> Non
     shown = aigc("engine", "status").stdout.decode()
     assert "tiny, a window of 2,048 tokens: idle" in shown
     assert "leaves after 1 min without work" in shown
+    assert re.search(r"held +1 prefix of [\d,]+ tokens, in a cache of [\d,]+; on disk 0 MB", shown), shown
     (report,) = json.loads(aigc("engine", "status", "--json").stdout)
     assert (report["replies"], report["reply_tokens"], report["waiting"]) == (1, 5, 0)
+    assert len(report["held_prefixes"]) == 1
+    assert report["held_prefixes"][0] >= report["prompt_tokens"]
     assert b"engine starts" in aigc("engine", "log").stdout
     assert aigc("engine", "restart", "-m", str(byte_model)).returncode == 0
     (again,) = json.loads(aigc("engine", "status", "--json").stdout)

@@ -1,6 +1,7 @@
 """What every test gets: a home, a cache and a current directory of its own; real models on request."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,12 @@ _PULL_TIMEOUT_S = 1800
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--download", action="store_true", help="run the tests that need a real model file")
+
+
+def pytest_configure() -> None:
+    """A run in the background inherits that Ctrl-C is ignored, and so would the programs that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

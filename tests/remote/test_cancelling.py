@@ -26,7 +26,7 @@ from tests.remote.replaying_server import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROMPT_S = 0.1  # how soon a cancelled request ends
+PROMPT_S = 2.0  # how soon a cancelled request ends, however busy the machine is: the servers here take 30 s
 
 
 def cancelled_after(pieces: list[Piece], seconds: float) -> tuple[list[object], float, bool]:
@@ -43,7 +43,7 @@ def cancelled_after(pieces: list[Piece], seconds: float) -> tuple[list[object], 
         timer.start()
         events: list[object] = list(engine.stream(chat()))
         took = time.monotonic() - moments[0]
-        return events, took, server.hung_up.wait(2)
+        return events, took, server.hung_up.wait(20)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_closing_the_stream_tells_the_server() -> None:
         events = known_engine(server.url).stream(chat())
         next(events)
         events.close()  # type: ignore[attr-defined]  # it is a generator
-        assert server.hung_up.wait(1)
+        assert server.hung_up.wait(20)
 
 
 def test_after_a_cancelled_reply_the_next_one_is_whole() -> None:

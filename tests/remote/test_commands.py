@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -153,9 +152,7 @@ def test_ctrl_c_ends_a_reply_of_a_server() -> None:
             assert running.stdout is not None
             assert running.stdout.read(3) == b"one"
             running.send_signal(signal.SIGINT)
-            started = time.monotonic()
-            assert server.hung_up.wait(5)
-            assert time.monotonic() - started < 1  # the process itself ends a little later
+            assert server.hung_up.wait(20)  # the server would take 30 s
             assert running.wait(20) == 130
 
 

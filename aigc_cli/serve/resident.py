@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from aigc_cli.engine.base import Engine, EngineInfo, Request
 from aigc_cli.errors import EngineError, ServerGone, ServerUnreachable
@@ -12,6 +13,8 @@ from aigc_cli.serve.residence import Residence
 _MOST_DEATHS = 2  # of engines, on one request
 _MOST_LEAVINGS = 3  # it can leave between two requests, not again and again
 _Gone = (ServerUnreachable, ServerGone)
+
+T = TypeVar("T")
 
 
 class ResidentEngine:
@@ -53,7 +56,7 @@ class ResidentEngine:
     @property
     def info(self) -> EngineInfo:
         """The model at work and its limits."""
-        return self._remote.info
+        return self._asked(lambda remote: remote.info)
 
     def stream(self, request: Request) -> Iterator[Event]:
         """Yield the events of one reply; see `Engine.stream`."""
@@ -90,10 +93,14 @@ class ResidentEngine:
 
     def count(self, request: Request) -> int:
         """Length of the request's prompt in tokens."""
+        return self._asked(lambda remote: remote.count(request))
+
+    def _asked(self, question: Callable[[Engine], T]) -> T:
+        """An answer of the engine, outside a reply."""
         losses = _Losses()
         while True:
             try:
-                return self._remote.count(request)
+                return question(self._remote)
             except _Gone as error:
                 cause = self._cause_of(error, losses, is_begun=False)
                 self._unreported_death = cause or self._unreported_death

@@ -90,6 +90,13 @@ def test_while_it_is_idle_and_the_person_is_told_at_the_next_reply(world: World)
     assert deaths(list(engine.stream(ask("hello")))) == []
 
 
+def test_before_anything_was_asked_of_it(world: World) -> None:
+    engine = world.open()
+    world.kill()
+    assert engine.info.n_ctx == 2048
+    assert len(deaths(list(engine.stream(ask("hello"))))) == 1
+
+
 def test_twice_on_one_request_is_an_error_that_names_it(world: World) -> None:
     engine, seen = world.open(), []
     with pytest.raises(EngineError, match="died twice on this request"):  # noqa: PT012  # in the middle of it

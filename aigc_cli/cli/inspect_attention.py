@@ -133,8 +133,11 @@ def _maps(found: "AttentionMaps", layer: str, *, rollout: bool, no_sink: bool) -
     from aigc_cli.engine.attention import without_first  # numpy
 
     if rollout:
-        maps = [_Map("rollout", found.rollout())]
-    elif layer == MEAN:
+        flow = found.rollout()
+        if no_sink:
+            return [_Map("rollout without the first token", without_first(flow))]
+        return [_Map("rollout", flow)]
+    if layer == MEAN:
         maps = [_Map("mean of all layers", found.weights.mean(axis=0))]
     else:
         maps = [
@@ -194,7 +197,8 @@ def _page(found: _Found, has_all_layers: bool, *, no_sink: bool) -> str:  # noqa
         names = {each.name for each in maps}
         others = [
             *_maps(found.attention, MEAN, rollout=False, no_sink=no_sink),
-            *_maps(found.attention, MEAN, rollout=True, no_sink=no_sink),
+            *_maps(found.attention, MEAN, rollout=True, no_sink=False),
+            *_maps(found.attention, MEAN, rollout=True, no_sink=True),
             *_maps(found.attention, ALL, rollout=False, no_sink=no_sink),
         ]
         maps += [each for each in others if each.name not in names]

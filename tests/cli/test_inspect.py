@@ -175,7 +175,7 @@ def test_a_long_text_shows_its_end_and_says_so(line: CommandLine, model: Path) -
 
 def test_one_token_is_a_list_of_what_it_looked_at(line: CommandLine, model: Path) -> None:
     outcome = inspect(line, model, "attention", "--rollout", "--token", "1", "--no-sink", "hello world")
-    assert "rollout: token 1 ·world looked at" in outcome.out
+    assert "rollout without the first token: token 1 ·world looked at" in outcome.out
     assert re.search(r"^1 ·world 100\.0% █+$", outcome.out, re.MULTILINE)
 
 
@@ -224,7 +224,8 @@ def test_a_page_of_attention_has_every_layer_to_choose_from(
     packed = re.search(r'<script type="application/json" id="facts">(.*?)</script>', page)
     assert packed
     names = [map_["name"] for map_ in json.loads(packed[1])["maps"]]
-    assert names == ["mean of all layers", "rollout", *(f"layer {n}" for n in range(N_LAYERS))]
+    rollouts = ["rollout", "rollout without the first token"]
+    assert names == ["mean of all layers", *rollouts, *(f"layer {n}" for n in range(N_LAYERS))]
 
 
 def test_a_server_is_not_asked(line: CommandLine, model: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aigc_cli.engine.attention import MOST_TOKENS, AttentionCapture, without_first
+from aigc_cli.engine.attention import MOST_TOKENS, AttentionCapture, AttentionMaps, without_first
 from aigc_cli.engine.base import Chat, Message, Request, Sampling, Text
 from aigc_cli.engine.distribution import entropy_bits, softmax, stages
 from aigc_cli.engine.inspection import InspectionOptions, Inspector
@@ -213,6 +213,13 @@ def test_rollout_is_a_distribution_over_earlier_tokens(inspector: Inspector) -> 
     flow = inspector.attention(PROMPT).rollout()
     assert np.allclose(flow.sum(axis=-1), 1, atol=1e-5)
     assert np.triu(flow, 1).max() == 0
+
+
+def test_each_layer_of_a_rollout_is_half_attention_and_half_itself() -> None:
+    layer = np.array([[1, 0], [0.4, 0.6]], dtype=np.float32)
+    maps = AttentionMaps((0, 1), np.stack([layer, layer]), n_heads=1, row_error=0, next_token=0)
+    half = (layer + np.eye(2)) / 2
+    assert np.allclose(maps.rollout(), half @ half)
 
 
 def test_without_the_first_token_the_rest_sums_to_one() -> None:

@@ -139,11 +139,13 @@ class KvStore:
 
     def _create_key(self, path: Path) -> None:
         descriptor, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=self.directory)  # mode 0600
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-        with suppress(FileExistsError):  # another process was first: its key is the one
-            path.hardlink_to(name)
-        Path(name).unlink()
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(KEY_BYTES))
+            with suppress(FileExistsError):  # another process was first: its key is the one
+                path.hardlink_to(name)
+        finally:
+            Path(name).unlink()
 
     def find(
         self, tokens: Sequence[int], n_held: int, *, longest: int, whole: bool = False

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import stat
 import time
@@ -54,6 +55,18 @@ def test_files_and_directory_are_for_the_user_alone(directory: Path) -> None:
     open_store(directory).save(TOKENS, [], STATE)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o600}
+
+
+def test_a_full_disk_keeps_nothing_of_what_was_begun(directory: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # each write fails, as on a full disk
+    try:
+        open_store(directory).save(TOKENS, [], STATE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(directory.iterdir()) == []
+    open_store(directory).save(TOKENS, [], STATE)
+    assert restored(open_store(directory)) == STATE
 
 
 def test_a_prefix_is_found_by_its_shared_start(directory: Path) -> None:

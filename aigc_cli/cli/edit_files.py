@@ -37,6 +37,7 @@ class EditWish:
         check: a command line that accepts each file by exiting with 0.
         is_guarded: whether text that seems lost or broken is refused, and not only told.
         objection: why a new text must not be written, whatever the guards are set to; empty if it may be.
+        salvage: what of a text that was refused to the last may be written; empty if nothing.
         sampling: values that take the place of those for an edit.
         may_stay: whether a text that stays as it is is an answer too.
         answer: asks the person; None reads the answer from stdin.
@@ -50,6 +51,7 @@ class EditWish:
     yes: bool = False
     dry_run: bool = False
     objection: Callable[["EditTask", str], str] | None = None
+    salvage: Callable[["EditTask", str], str] | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
     may_stay: bool = False
     answer: "Answer | None" = None
@@ -125,10 +127,19 @@ def rewritten(
         if failure is None:
             return text
         if attempt == N_TRIES:
+            if kept := _salvaged(app, task, text, wish):
+                note(app, f"{task.file.name}: {reason}; only the other places are taken")
+                return kept
             raise failure
         base = replace(base, temperature=_RETRY_TEMPERATURE)
         note(app, f"{failure.message}; once more")
     raise AssertionError  # the last attempt returns or raises
+
+
+def _salvaged(app: AppContext, task: "EditTask", text: str, wish: EditWish) -> str:
+    """What of the last try may be written after all; empty if nothing."""
+    kept = wish.salvage(task, text) if wish.salvage and text else ""
+    return "" if not kept or _failure(app, task, kept, wish)[0] else kept
 
 
 def _limited(sampling: Sampling, n_most: int) -> Sampling:

@@ -9,6 +9,7 @@ from aigc_cli.errors import ExitCode, UsageError
 from aigc_cli.tasks.checks import refuse_missing_program
 from aigc_cli.tasks.edit import EditTask
 from aigc_cli.tasks.edit_targets import edit_tasks
+from aigc_cli.tasks.hunks import changes_between, with_changes
 from aigc_cli.tasks.same_code import code_change, unprovable
 
 
@@ -27,7 +28,7 @@ def serve_comments(run: RecipeRun) -> int:
                 f"{task.file.name}: that its code stays the same could not be proven: {reason}",
                 f"aigc edit {task.file.name} 'add comments' goes without the proof",
             )
-    edit_files(run.app, tasks, edit_wish(run, objection=_other_code))
+    edit_files(run.app, tasks, edit_wish(run, objection=_other_code, salvage=_comments_alone))
     return ExitCode.DONE
 
 
@@ -71,3 +72,14 @@ def edit_wish(run: RecipeRun, **more: Any) -> EditWish:
 
 def _other_code(task: EditTask, text: str) -> str:
     return code_change(task.language, task.file.text, text) if task.language else "its language is not known"
+
+
+def _comments_alone(task: EditTask, text: str) -> str:
+    """The old text with those of the changes that leave its code as it is; empty if there are none."""
+    old = task.file.text
+    changes = changes_between(old, text)
+    chosen: list[int] = []
+    for index in range(len(changes)):
+        if not _other_code(task, with_changes(old, changes, [*chosen, index])):
+            chosen.append(index)
+    return with_changes(old, changes, chosen) if chosen else ""

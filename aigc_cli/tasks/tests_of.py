@@ -19,6 +19,7 @@ class Custom:
         name: of the file; {stem} and {suffix} are those of the file under test.
         framework: for the model.
         mark: what stands in every file that holds a test.
+        imports: whether tests have to name the file that they import.
         run: the command that runs them, by programs of which the first one found is taken; {file}.
     """
 
@@ -26,14 +27,17 @@ class Custom:
     framework: str
     mark: str
     run: tuple[tuple[str, ...], ...] = ()
+    imports: bool = False
 
 
 _NODE = (("node", "--test", "{file}"),)
 _PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "{file}")
 CUSTOMS: Mapping[str, Custom] = {
-    "python": Custom("test_{stem}.py", "pytest", "def test", (("python3", *_PYTEST), ("python", *_PYTEST))),
-    "javascript": Custom("{stem}.test{suffix}", "node:test and node:assert", "test", _NODE),
-    "typescript": Custom("{stem}.test{suffix}", "vitest", "test"),
+    "python": Custom(
+        "test_{stem}.py", "pytest", "def test", (("python3", *_PYTEST), ("python", *_PYTEST)), imports=True
+    ),
+    "javascript": Custom("{stem}.test{suffix}", "node:test and node:assert", "test", _NODE, imports=True),
+    "typescript": Custom("{stem}.test{suffix}", "vitest", "test", imports=True),
     "go": Custom("{stem}_test.go", "the package testing", "func Test", (("go", "test", "."),)),
     "rust": Custom("{stem}_test.rs", "#[test]", "#[test]"),
     "java": Custom("{stem}Test.java", "JUnit 5", "@Test"),
@@ -86,6 +90,10 @@ class HoldsTests:
             return Verdict(
                 "tests", 0, 1, said, f"It holds no test. Write tests with {self.custom.framework}."
             )
+        stem = PurePath(self.name).stem
+        if self.custom.imports and stem not in code:
+            said = f"it does not import {stem}"
+            return Verdict("tests", 0, 1, said, f"It does not import what it tests from {stem}.")
         theirs = {each.name for each in definitions(parse(self.language, self.source))}
         copied = [each.name for each in definitions(parse(self.language, code)) if each.name in theirs]
         if copied and any(f"{name}(" in code for name in copied):

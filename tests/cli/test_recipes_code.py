@@ -107,7 +107,7 @@ def test_tests_are_written_beside_the_file(aigc: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("name", "expected", "reply"),
     [
-        ("x.js", "x.test.js", "import test from 'node:test';\ntest('x', () => {});\n"),
+        ("x.js", "x.test.js", "import test from 'node:test';\nimport './x.js';\ntest('a', () => {});\n"),
         ("src/x.go", "src/x_test.go", "package x\n\nfunc TestX(t *testing.T) {}\n"),
         ("Main.java", "MainTest.java", "class MainTest {\n  @Test\n  void x() {}\n}\n"),
     ],
@@ -124,12 +124,14 @@ def test_the_name_is_that_of_the_language_s_custom(
 
 
 def test_a_draft_that_tests_a_copy_or_nothing_goes_back(aigc: CommandLine) -> None:
-    copied = SOURCE + "\n\ndef test_add():\n    assert add(1, 2) == 3\n"
-    aigc.replies = ["x = 1\n", *[copied] * 4, TESTS]
-    outcome = aigc.run("test", "calc.py")
+    lost = TESTS.partition("\n")[2]
+    copied = "# of calc\n" + SOURCE + "\n\ndef test_add():\n    assert add(1, 2) == 3\n"
+    aigc.replies = ["x = 1\n", *[copied] * 4, *[lost] * 4, TESTS]
+    outcome = aigc.run("test", "calc.py", "--tries", "4")
     assert outcome.code == 0
-    assert "try 1 of 3: it holds no test" in outcome.err
-    assert "try 2 of 3: it tests a copy of its own of add" in outcome.err
+    assert "try 1 of 4: it holds no test" in outcome.err
+    assert "try 2 of 4: it tests a copy of its own of add" in outcome.err
+    assert "try 3 of 4: it does not import calc" in outcome.err
     assert read(aigc, "test_calc.py") == TESTS
 
 

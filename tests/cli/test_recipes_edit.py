@@ -104,8 +104,8 @@ def test_comments_are_written(aigc: CommandLine, name: str, old: str, new: str) 
     ("name", "old", "new"),
     [
         ("calc.py", SOURCE, COMMENTED.replace("a - b", "a + b")),
-        ("f.js", JS, "// f\n" + JS.replace("return a", "return a + 1")),
-        ("f.go", GO, GO.replace("func", "// F.\nfunc").replace("1\n", "2\n")),
+        ("f.js", JS, JS.replace("return a", "return a + 1")),
+        ("f.go", GO, GO.replace("1\n", "2 // one\n")),
     ],
 )
 def test_comments_that_change_the_code_are_refused_and_tried_once_more(
@@ -119,6 +119,19 @@ def test_comments_that_change_the_code_are_refused_and_tried_once_more(
     assert read(aigc, name) == old
     assert len(aigc.engines[0].requests) == 2
     assert "the code itself is changed" in aigc.last_message
+
+
+def test_of_a_second_try_the_places_without_code_are_kept(aigc: CommandLine) -> None:
+    comment = "# The arithmetic of the shop.\n"
+    aigc.replies = [comment + SOURCE.replace("a / b", "a / (b or 1)")]
+    outcome = aigc.run("comment", "calc.py", "-y")
+    assert outcome.code == 0
+    assert read(aigc) == comment + SOURCE
+    assert len(aigc.engines[0].requests) == 2
+    assert (
+        "the code itself is changed, not only comments (at line 6); only the other places are taken"
+        in outcome.err
+    )
 
 
 def test_a_second_try_may_be_right(aigc: CommandLine) -> None:

@@ -204,13 +204,15 @@ def test_the_recipe_s_sampling_holds_for_its_code(aigc: CommandLine) -> None:
 
 
 @pytest.mark.download
-def test_a_real_model_writes_tests_that_run(
+def test_a_real_model_translates_code_that_parses(
     real_model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("calc.py").write_text(SOURCE, encoding="utf-8")
     model = real_model("qwen2.5-coder-0.5b")
-    argv = [sys.executable, "-m", "aigc_cli", "test", "calc.py", "-m", str(model), "--no-stdin"]
-    done = subprocess.run(argv, capture_output=True, timeout=600, check=False)
+    line = ["translate", "calc.py", "--to", "go", "-o", "calc.go", "-m", str(model), "--no-stdin"]
+    done = subprocess.run(
+        [sys.executable, "-m", "aigc_cli", *line], capture_output=True, timeout=600, check=False
+    )
     assert done.returncode == 0, done.stderr
-    compile(Path("test_calc.py").read_text(encoding="utf-8"), "test_calc.py", "exec")
+    assert "a + b" in Path("calc.go").read_text(encoding="utf-8")

@@ -1,13 +1,17 @@
 """Recipes that change files: refactor, comment, polish, fix, and a person's own of kind edit."""
 
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aigc_cli.cli.recipe_command import SERVINGS
+from aigc_cli.tasks.languages import language_called
 from aigc_cli.tasks.recipe import OWN_OUTPUTS, RESERVED
+from aigc_cli.tasks.same_code import code_change
 from tests.cli.command_line import CommandLine
 from tests.cli.test_recipes import own_folder, write_recipe
 
@@ -280,3 +284,21 @@ def test_a_project_s_recipe_that_runs_a_command_needs_trust_to_change_files(aigc
 
 def test_no_argument_can_be_called_like_an_option() -> None:
     assert {name for output in OWN_OUTPUTS for name in SERVINGS[output].options} <= RESERVED
+
+
+@pytest.mark.download
+def test_what_a_real_model_comments_is_the_same_code(
+    real_model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("calc.py").write_text(SOURCE, encoding="utf-8")
+    line = ["comment", "calc.py", "-y", "-m", str(real_model("qwen2.5-coder-0.5b")), "--no-stdin"]
+    done = subprocess.run(
+        [sys.executable, "-m", "aigc_cli", *line], capture_output=True, timeout=600, check=False
+    )
+    assert done.returncode in (0, 5), done.stderr  # refused is an answer too
+    python_language = language_called("python")
+    assert python_language
+    text = Path("calc.py").read_text(encoding="utf-8")
+    assert code_change(python_language, SOURCE, text) == ""
+    assert (text != SOURCE) is (done.returncode == 0)

@@ -36,6 +36,14 @@ if TYPE_CHECKING:
 _Confidence = Annotated[
     bool, typer.Option("--confidence", help="colour each token by its probability, and list doubtful spots")
 ]
+_Schema = Annotated[
+    str | None,
+    typer.Option("--schema", metavar="FILE|JSON", help="the reply is JSON that fits this JSON Schema"),
+]
+_Grammar = Annotated[
+    str | None, typer.Option("--grammar", metavar="FILE", help="the reply fits this GBNF grammar")
+]
+_Choices = Annotated[str | None, typer.Option("--choices", metavar="A,B,C", help="the reply is one of these")]
 _Resume = Annotated[str | None, typer.Option("--resume", metavar="ID", help="go on with this session")]
 
 
@@ -74,16 +82,9 @@ def ask(
     as_json: Annotated[
         bool, typer.Option("--json", help="print one JSON object with text, code and counts")
     ] = False,
-    schema: Annotated[
-        str | None,
-        typer.Option("--schema", metavar="FILE|JSON", help="the reply is JSON that fits this JSON Schema"),
-    ] = None,
-    grammar: Annotated[
-        str | None, typer.Option("--grammar", metavar="FILE", help="the reply fits this GBNF grammar")
-    ] = None,
-    choices: Annotated[
-        str | None, typer.Option("--choices", metavar="A,B,C", help="the reply is one of these")
-    ] = None,
+    schema: _Schema = None,
+    grammar: _Grammar = None,
+    choices: _Choices = None,
     stop: options.Stop = None,
     confidence: _Confidence = False,
     raw: options.Raw = False,
@@ -117,7 +118,7 @@ def ask(
         _print_code(app, settings, reply, raw=raw)
     elif isinstance(constraint, Choices) and not app.stdout.isatty():
         app.stdout.write("\n")  # a choice is a line; other replies stay as the model wrote them
-    if confidence and not as_json:
+    if confidence and reply.text and not (as_json and reply.tokens):
         tell_doubts(app, reply.tokens)
     if settings.stats:
         app.stderr.write(f"{stats_line(reply.done)}\n")

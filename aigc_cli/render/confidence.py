@@ -18,6 +18,7 @@ DOUBTFUL = 0.5  # a token below this was less probable than all others together
 MOST_DOUBTS = 10
 _MOST_RIVALS = 3
 _LEAST_RIVAL = 0.01
+_BEFORE = 24  # characters of the line that are shown before a doubtful spot
 _LEVELS = ((0.9, ""), (0.7, "36"), (0.4, "35"))  # from this probability on: SGR parameters
 _LOWEST = "1;4;31"
 LEGEND = ((">90%", ""), ("70-90%", "36"), ("40-70%", "35"), ("<40%", _LOWEST))
@@ -122,7 +123,8 @@ def draw_doubts(tokens: Sequence[TokenLogprob]) -> list[str]:
     found = assess(tokens)
     rows = [_doubt_row(doubt) for doubt in found.doubts]
     if found.n_doubtful > len(found.doubts):
-        rows.append(f"and {found.n_doubtful - len(found.doubts)} less doubtful spots")
+        n_more = found.n_doubtful - len(found.doubts)
+        rows.append(f"and {n_more} less doubtful spot{'' if n_more == 1 else 's'}")
     plural = "" if found.n_tokens == 1 else "s"
     rows.append(
         f"{found.n_tokens:,} token{plural}: mean log-probability {found.mean_logprob:.3f}, perplexity"
@@ -133,7 +135,9 @@ def draw_doubts(tokens: Sequence[TokenLogprob]) -> list[str]:
 
 def _doubt_row(doubt: Doubt) -> str:
     before = sanitize(doubt.before).strip()
-    place = f"{before[-24:]} " if before else ""
+    if len(before) > _BEFORE:
+        before = f"…{before[-_BEFORE:]}"
+    place = f"{before} " if before else ""
     said = f"{label(doubt.token.piece)} {math.exp(doubt.token.logprob):.2f}"
     rivals = ", ".join(f"{label(each.piece)} {math.exp(each.logprob):.2f}" for each in doubt.rivals)
     return f"line {doubt.line}: {place}[{said}]{f' or {rivals}' if rivals else ''}"

@@ -2,14 +2,16 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aigc_cli.cli.confidence import N_ALTERNATIVES, show_why
-from aigc_cli.engine.base import EngineInfo, Text
+from aigc_cli.engine.base import EngineInfo, Request, Text
 from aigc_cli.errors import UsageError
+from aigc_cli.events import Event
 from tests.cli.command_line import CommandLine
 from tests.cli_chat.world import talk_in
 from tests.scripted_engine import ScriptedEngine
@@ -126,3 +128,17 @@ def test_ask_offers_complete_where_a_model_has_no_template(line: CommandLine) ->
     assert "no chat template" in outcome.error_lines[0]
     assert "aigc complete" in outcome.error_lines[1]
     assert line.run("complete", "how").out == REPLY
+
+
+def test_a_server_without_probabilities_is_told(line: CommandLine) -> None:
+    line.engine = Silent([REPLY])
+    for options in ((), ("--json",)):
+        outcome = line.run("ask", "--confidence", *options, "how?")
+        assert (outcome.code, outcome.err) == (0, "aigc: the server gave no probabilities\n")
+
+
+class Silent(ScriptedEngine):
+    """A server that gives no probabilities, whatever it is asked."""
+
+    def stream(self, request: Request) -> Iterator[Event]:
+        return super().stream(replace(request, top_logprobs=None))

@@ -2,6 +2,8 @@
 
 import ctypes
 import random
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -295,6 +297,17 @@ def test_a_walk_says_what_the_engine_says(inspector: Inspector, engine: LlamaEng
     for _ in range(12):
         walk.take(walk.distribution.choice.token)
     assert walk.said.decode("utf-8", "replace") == reply
+
+
+def test_ctrl_c_ends_an_evaluation_and_the_model_stays_usable(inspector: Inspector) -> None:
+    before = inspector.next(PROMPT, 1)
+    pressing = threading.Timer(0.2, signal.raise_signal, (signal.SIGINT,))
+    pressing.start()
+    text = Text("ab " * 600)
+    with pytest.raises(KeyboardInterrupt):
+        list(iter(lambda: inspector.next(text, 1), None))  # again and again
+    pressing.join()
+    assert inspector.next(PROMPT, 1) == before
 
 
 @pytest.mark.download

@@ -323,7 +323,8 @@ def test_a_real_model_looks_back_and_agrees_with_its_engine(smol: Inspector) -> 
             theirs = first_token(engine, text)
             ours = smol.next(Text(text), 2).candidates
             margin = ours[0].probability - ours[1].probability
-            assert not theirs or theirs[0][0] == ours[0].piece or margin < 1e-4
+            # the engine finds beginnings in its KV cache and reads smaller batches: rounding differs
+            assert not theirs or theirs[0][0] == ours[0].piece or margin < 0.01
             # without flash attention, rounding differs: probabilities by up to 0.07 in this small model
             assert found.next_token == ours[0].token or margin < 0.15
     finally:

@@ -33,6 +33,7 @@ _FIRST_WORDS = {
     ),
 }
 _NARROWEST_MEANING = 30  # columns
+_NEARLY = 0.7  # a slip of the fingers, and no other word that only shares letters
 
 
 def show_help(talk: Talk, word: str) -> None:
@@ -186,7 +187,8 @@ def find_command(name: str, recipes: Mapping[str, SlashCommand]) -> SlashCommand
     """
     if command := _BY_NAME.get(name.lower()) or recipes.get(name.lower()):
         return command
-    close = [f"/{match}" for match in get_close_matches(name.lower(), [*_BY_NAME, *recipes], n=2)]
+    near = get_close_matches(name.lower(), [*_BY_NAME, *recipes], n=2, cutoff=_NEARLY)
+    close = [f"/{match}" for match in near]
     hint = f"did you mean {' or '.join(close)}?" if close else "/help lists the commands;"
     raise UsageError(f"no command is called /{name}", f"{hint} a question can begin with a space")
 

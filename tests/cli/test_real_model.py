@@ -142,7 +142,21 @@ def test_ctrl_c_in_a_try_exits_with_130_and_writes_no_target(real_model: ModelFi
     model = str(real_model("qwen2.5-coder-0.5b"))
     prompt = "a very long program: a chess engine with all rules, an opening book and a text interface"
     process = subprocess.Popen(
-        [*AIGC, "gen", "-m", model, prompt, "-o", "chess.py", "--no-stdin"], stderr=subprocess.PIPE
+        [
+            *AIGC,
+            "gen",
+            "-m",
+            model,
+            prompt,
+            "-o",
+            "chess.py",
+            "--no-stdin",
+            "--check",
+            "false",
+            "--tries",
+            "50",
+        ],
+        stderr=subprocess.PIPE,
     )
     time.sleep(8)
     process.send_signal(signal.SIGINT)

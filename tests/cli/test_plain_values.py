@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -94,12 +95,13 @@ def test_every_number_is_what_typer_takes_it_for(option: str, number: str) -> No
     assert outcome([option, number], plainly=True) == outcome([option, number], plainly=False)
 
 
+_ROOT = Path(__file__).parents[2]  # `tests` is no installed package
 PLAIN = ["words", "here", "--text", "a", "--whole", "5", "--decimal", "0.5", "--no-switch", "--word", "auto"]
 
 
 def test_plain_values_need_no_pydantic() -> None:
     script = (
-        "import sys; from tests.cli import test_plain_values as it\n"
+        f"import sys; sys.path[0] = {str(_ROOT)!r}; from tests.cli import test_plain_values as it\n"
         f"print(it.outcome({[*PLAIN, '--many', 'b']!r}, plainly=True), 'pydantic' in sys.modules)\n"
         f"it.outcome({PLAIN!r}, plainly=False); print('pydantic' in sys.modules)"
     )

@@ -3,7 +3,8 @@
 Sources of the fixtures:
 
 - Ollama: docs/api/openai-compatibility.mdx and openai/openai.go of github.com/ollama/ollama (v0.13);
-  docs/api.md there for /api/show, /api/ps and /api/version.
+  docs.ollama.com/api/ps (v0.40) for `context_length` of what is loaded; docs/context-length.mdx there at
+  948f693 for the window of 4,096 tokens where memory is small.
 - vLLM: vllm/entrypoints of the package vllm 0.33.0 (openai/chat_completion/protocol.py,
   serve/tokenize/protocol.py, serve/engine/protocol.py), and
   docs.vllm.ai/en/stable/serving/openai_compatible_server.html.

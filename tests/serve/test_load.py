@@ -1,13 +1,18 @@
 """Eight clients at once with a real engine: all answered, none mixed up, and the memory stays as it was."""
 
 import os
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import psutil
+import pytest
 
-from aigc_cli.engine.llama import LlamaEngine
+from aigc_cli.engine.llama import EngineOptions, LlamaEngine
 from tests.serve.servers import serving
 
 CLIENTS, REQUESTS, WARM_UP, KINDS = 8, 50, 5, 3
@@ -44,6 +49,39 @@ def test_all_are_answered_with_their_own_answers_and_memory_stays_flat(tiny: Lla
             return sum(pool.map(right_answers, range(CLIENTS), [n_requests] * CLIENTS))
 
         # threads, buffers, the window grown to its size
+        assert all_at_once(WARM_UP) == CLIENTS * WARM_UP
+        before = resident_bytes()
+        assert all_at_once(REQUESTS) == CLIENTS * REQUESTS
+        assert resident_bytes() <= MOST_GROWTH * before
+
+
+@pytest.mark.download
+@pytest.mark.timeout(600)
+def test_a_real_model_answers_each_client_its_own_and_memory_stays_flat(
+    real_model: Callable[[str], Path],
+) -> None:
+    """A real model's greedy reply can differ by what the cache held: here each answer names its request."""
+
+    def answer(client: httpx2.Client, words: str) -> str:
+        messages = [{"role": "user", "content": f"Say: {words}"}]
+        body = {"messages": messages, "grammar": f'root ::= "{words}"', "max_tokens": 40}
+        reply: dict[str, Any] = client.post("/v1/chat/completions", json=body, timeout=300).json()
+        return str(reply["choices"][0]["message"]["content"])
+
+    def all_at_once(n_requests: int) -> int:
+        def right_answers(name: int) -> int:
+            asked = [f"client {name} asks {number}" for number in range(n_requests)]
+            with server.client() as client:
+                return sum(answer(client, words) == words for words in asked)
+
+        return sum(pool.map(right_answers, range(CLIENTS)))
+
+    options = EngineOptions(real_model("smollm2-135m"), "smollm2", 4096, n_threads=2)
+    with (
+        closing(LlamaEngine(options, time.perf_counter)) as engine,
+        serving(engine) as server,
+        ThreadPoolExecutor(CLIENTS) as pool,
+    ):
         assert all_at_once(WARM_UP) == CLIENTS * WARM_UP
         before = resident_bytes()
         assert all_at_once(REQUESTS) == CLIENTS * REQUESTS

@@ -24,7 +24,7 @@ output: text
 sampling: {{temperature: 0.3}}
 ---
 This is the question of the recipe {name}; the files that are named on the line go with it.
-Write about {{{{ what or "the text below" }}}} in a {{{{ tone }}}} tone.
+Write about {{{{ what or "the attached text" }}}} in a {{{{ tone }}}} tone.
 """
 
 

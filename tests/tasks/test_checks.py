@@ -90,17 +90,24 @@ def test_a_command_reads_nothing_and_sees_no_secret() -> None:
     )
 
 
+def is_refused(line: str) -> bool:
+    try:
+        refuse_missing_program(line, ENV)
+    except UsageError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("line", ["nosuch {file}", "", "  ", "./here {file}"])
 def test_a_command_that_can_not_be_is_told_before_a_model_works(line: str) -> None:
-    with pytest.raises(UsageError):
-        refuse_missing_program(line, ENV)
+    assert is_refused(line)
 
 
 @pytest.mark.parametrize(
     "line", ["true", "test -f {file}", "cd . && true", "X=1 true", "'sh' -c true", "{ true; }"]
 )
 def test_a_command_that_can_be_is_not_refused(line: str) -> None:
-    refuse_missing_program(line, ENV)
+    assert not is_refused(line)
 
 
 # --run-examples

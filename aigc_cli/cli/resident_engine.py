@@ -36,5 +36,6 @@ def open_resident_engine(app: AppContext, settings: Settings) -> Engine:
     # clients of a Unix socket have no address: by this the engine lets processes take turns
     user = os.urandom(8).hex()
     launch = resident_launch(app, settings)
-    residence = Residence(launch, socket_place(app), app.env, lambda: loading_line(app, launch.model.name))
+    place = socket_place(app)
+    residence = Residence(launch, place, app.env, lambda: loading_line(app, launch.model.name), user=user)
     return ResidentEngine(residence, connect, lambda below: int.from_bytes(os.urandom(8)) % below)

@@ -12,7 +12,7 @@ from aigc_cli.cli.keeping import Growth, Keeping
 from aigc_cli.cli.making_room import plan_for
 from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
 from aigc_cli.config import Settings
-from aigc_cli.engine.base import Chat, Constraint, Engine, Message, Request, Sampling
+from aigc_cli.engine.base import Chat, Constraint, Engine, Lingering, Message, Request, Sampling
 from aigc_cli.errors import AigcError, ContextOverflow
 from aigc_cli.events import Done, FinishReason
 from aigc_cli.render.console import ColorDepth, detect_traits, sanitize
@@ -131,12 +131,15 @@ class Talk:
     def reopen(self, settings: Settings) -> None:
         """Load the model that these settings ask for; the conversation goes on.
 
-        The old one is closed first: two at once may not fit the memory.
+        The old one goes first: two at once may not fit the memory. In the background it stays for others.
 
         Raises:
             AigcError: it can't be loaded; the old one is back.
         """
-        self.engine.close()
+        if isinstance(self.engine, Lingering):
+            self.engine.retire()
+        else:
+            self.engine.close()
         try:
             self.engine = self.app.open_engine(settings)
         except (AigcError, KeyboardInterrupt):

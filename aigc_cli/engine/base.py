@@ -214,6 +214,15 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Lingering(Protocol):
+    """An engine that stays loaded after `close`, for others."""
+
+    def retire(self) -> None:
+        """Close it, and end it where nobody else has used it: it will not be asked again."""
+        ...
+
+
 class Tokenizer(Protocol):
     """Text to token ids and back, for tools that show or count tokens. Any thread may call it."""
 

@@ -44,6 +44,8 @@ class ResidentApp:
         self._loading = loading
         self._status = status
         self._n_requests = 0
+        self._sole_user = ""
+        self._is_shared = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -71,8 +73,20 @@ class ResidentApp:
         fields = _fields(await request.body())
         if path == HELLO:
             return await self._hello(fields)
+        if "sole_user" in fields and not self._is_only_for(fields["sole_user"]):
+            return JSONResponse({"leaves": False})
         self._lifecycle.leave("it was told to", at_once=not fields.get("drain"))
-        return JSONResponse({})
+        return JSONResponse({"leaves": True})
+
+    def _is_only_for(self, user: object) -> bool:
+        """Whether nobody else has come here, and nothing is at work."""
+        return user == self._sole_user and not self._is_shared and not self._lifecycle.n_working
+
+    def _note_user(self, user: object) -> None:
+        """Remember whether one client has this engine to itself; one without a name is everybody."""
+        name = user if isinstance(user, str) else ""
+        self._is_shared = self._is_shared or not name or name != (self._sole_user or name)
+        self._sole_user = self._sole_user or name
 
     async def _hello(self, fields: Report) -> Response:
         """Who is there, and whether the model is loaded; a client of this version may wait until it is."""
@@ -80,6 +94,7 @@ class ResidentApp:
         answer: Report = {"version": self._version, "pid": os.getpid()}
         if fields.get("version") != self._version:
             return JSONResponse(answer)
+        self._note_user(fields.get("user"))
         self._lifecycle.greet(float(keep_alive) if isinstance(keep_alive, int | float) else None)
         if fields.get("wait"):
             self._lifecycle.begin()

@@ -17,7 +17,7 @@ from aigc_cli.errors import (
 from aigc_cli.serve.engine_log import cause_of_death
 from aigc_cli.serve.launch import Launch, start_process
 from aigc_cli.serve.socket_place import SocketPlace
-from aigc_cli.serve.stopping import engine_pid, make_room, out_of_sight
+from aigc_cli.serve.stopping import ends, engine_pid, make_room, out_of_sight
 from aigc_cli.serve.unix_http import NoAnswer, call, listens
 
 _FAILURES: Mapping[str, type[AigcError]] = {
@@ -48,6 +48,7 @@ class Residence:
         place: where its files are.
         env: the environment of the command.
         waiting: entered while a model is loaded.
+        user: names whoever asks, the same for all that they ask.
         patience_s: how long an engine may take to greet, twice.
     """
 
@@ -58,6 +59,7 @@ class Residence:
         env: Mapping[str, str],
         waiting: Waiting,
         *,
+        user: str = "",
         patience_s: float = _PATIENCE_S,
     ) -> None:
         self._launch = launch
@@ -65,6 +67,7 @@ class Residence:
         self._place = place
         self._env = env
         self._waiting = waiting
+        self._user = user
         self._patience_s = patience_s
         self.socket = place.socket(self._name)
 
@@ -116,6 +119,14 @@ class Residence:
         """Why the last process died, as far as its log says."""
         return cause_of_death(self._place.log(self._name)) or "its log does not say why; was it killed?"
 
+    def retire(self) -> None:
+        """End the engine if it is idle and only this user has come to it; wait for the memory it held."""
+        pid = engine_pid(self._place, self._name)
+        with suppress(NoAnswer):
+            answer = call(self.socket, "/aigc/stop", {"drain": True, "sole_user": self._user})
+            if answer.get("leaves") and pid is not None:
+                ends(pid, self._name)
+
     def _start_unless_there(self) -> bool:
         """True if this call started it."""
         self._place.prepare()
@@ -140,7 +151,8 @@ class Residence:
 
     def _greet(self, *, is_ours: bool) -> dict[str, Any]:
         """Say who asks; wait while the model is loaded, and show that there is something to wait for."""
-        fields = {"version": self._launch.version, "keep_alive": self._launch.keep_alive_s}
+        launch = self._launch
+        fields = {"version": launch.version, "keep_alive": launch.keep_alive_s, "user": self._user}
         if not is_ours:
             answer = call(self.socket, "/aigc/hello", fields | {"wait": False}, timeout_s=self._patience_s)
             if answer.get("state") != "loading":

@@ -135,6 +135,11 @@ class ResidentEngine:
         """Leave the engine to others. Closing twice is harmless."""
         self._remote.close()
 
+    def retire(self) -> None:
+        """Leave the engine, and end it where nobody else has used it."""
+        self.close()
+        self._residence.retire()
+
 
 class _Losses:
     """How often a request has lost its engine."""

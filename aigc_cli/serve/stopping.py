@@ -38,13 +38,13 @@ def stop_engine(place: SocketPlace, name: str, *, polite_s: float = _POLITE_S) -
         return False
     with suppress(NoAnswer):
         call(path, "/aigc/stop", {})
-    if pid is None or _ends(pid, name, polite_s):
+    if pid is None or ends(pid, name, polite_s):
         out_of_sight(path)
         return True
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-        if _ends(pid, name, _FORCED_S):
+        if ends(pid, name, _FORCED_S):
             break
     out_of_sight(path)
     remove_stale_socket(place, name)
@@ -95,7 +95,7 @@ def engine_pid(place: SocketPlace, name: str) -> int | None:
         return None
 
 
-def _ends(pid: int, name: str, timeout_s: float) -> bool:
+def ends(pid: int, name: str, timeout_s: float = _POLITE_S) -> bool:
     """Whether the engine's process ends in time. A number that is somebody else's by now counts as ended."""
     import psutil  # 10 ms that only stopping pays
 

@@ -33,6 +33,7 @@ class World:
     model: Path
     waited: list[str] = field(default_factory=list)
     opened: list[ResidentEngine] = field(default_factory=list)
+    users: list[str] = field(default_factory=list)
 
     @property
     def directories(self) -> Directories:
@@ -55,15 +56,20 @@ class World:
         } | settings
         return Launch(version, model, settings, self.directories, keep_alive_s, spare_share)
 
-    def residence(self, launch: Launch | None = None, env: Mapping[str, str] | None = None) -> Residence:
-        return Residence(launch or self.launch(), self.place, dict(env or os.environ), self._waiting)
+    def residence(
+        self, launch: Launch | None = None, env: Mapping[str, str] | None = None, user: str = ""
+    ) -> Residence:
+        env = dict(env or os.environ)
+        return Residence(launch or self.launch(), self.place, env, self._waiting, user=user)
 
     def _waiting(self) -> AbstractContextManager[None]:
         self.waited.append("loading")
         return nullcontext()
 
     def open(self, launch: Launch | None = None) -> ResidentEngine:
-        self.opened.append(ResidentEngine(self.residence(launch), connect, lambda below: below // 2))
+        self.users.append(f"user {len(self.users)}")
+        residence = self.residence(launch, user=self.users[-1])
+        self.opened.append(ResidentEngine(residence, connect, lambda below: below // 2))
         return self.opened[-1]
 
     def reports(self) -> list[dict[str, Any]]:

@@ -5,20 +5,14 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.resident.command import AIGC, aigc
 from tests.resident.engines import World, chat, text_of
-
-AIGC = [sys.executable, "-m", "aigc_cli"]
-
-
-def aigc(*line: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*AIGC, *line], input=stdin, capture_output=True, timeout=60, check=False)
 
 
 @pytest.fixture(params=["0", "1"], ids=["in-process", "resident"])

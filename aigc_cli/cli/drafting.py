@@ -64,16 +64,16 @@ def run_tries(
     """
     drafting = Drafting()
 
-    def sample(request: Request) -> list[Draft]:
-        views = _views(app, settings, plan, to_stdout=to_stdout)
+    def sample(task: FileTask, request: Request) -> list[Draft]:
+        views = _views(app, settings, task, to_stdout=to_stdout)
         replies = run_replies(app, engine, request, views)
         drafting.replies += replies
         if settings.stats:
             app.stderr.writelines(stats_line(reply.done) + "\n" for reply in replies)
         if any(reply.done.finish_reason is FinishReason.INTERRUPTED for reply in replies):
-            drafting.unjudged = code_of_reply(plan.task, replies[0].text)
+            drafting.unjudged = code_of_reply(task, replies[0].text)
             raise Interrupted
-        drafts = [_draft(plan.task, reply) for reply in replies]
+        drafts = [_draft(task, reply) for reply in replies]
         drafting.unjudged = drafts[0].code
         return drafts
 
@@ -108,13 +108,13 @@ def _tell(app: AppContext, plan: Plan, attempt: Attempt) -> None:
     note(app, f"try {attempt.number} of {plan.tries}: {said}")
 
 
-def _views(app: AppContext, settings: Settings, plan: Plan, *, to_stdout: bool) -> list[View]:
+def _views(app: AppContext, settings: Settings, task: FileTask, *, to_stdout: bool) -> list[View]:
     """Code is watched as it is written wherever a terminal is; of several candidates, the first."""
     progress = prefill_progress(app)
     stream = app.stdout if to_stdout else app.stderr
     if not detect_traits(stream, app.env, settings.color).moves_cursor:
         return [progress]
-    return [progress, _CodeView(open_view(stream, app.env, settings), plan.task)]
+    return [progress, _CodeView(open_view(stream, app.env, settings), task)]
 
 
 class _CodeView:

@@ -18,6 +18,7 @@ from aigc_cli.tasks.syntax import parse
 
 COMMAND_LIMIT_S = 120.0
 FILE_WORD = "{file}"
+EXAMPLES = "examples"  # the name of the check that runs them
 _MOST_TOLD_LINES = 20  # of a command's output: a small model loses the thread in more
 _MOST_TOLD_CHARACTERS = 2_000
 
@@ -131,7 +132,7 @@ class ExampleCheck:
             )
         total = len(self.examples)
         if not failures:
-            return Verdict("examples", total, total)
+            return Verdict(EXAMPLES, total, total)
         first = failures[0]
         subject = (
             f"example {first.example} failed: " if first.example else "the code fails when it is loaded: "
@@ -144,7 +145,7 @@ class ExampleCheck:
         )
         is_loaded = all(failure.example for failure in failures)
         passed = total - len(failures) if is_loaded else 0  # code that fails when it is loaded is no use
-        return Verdict("examples", passed, total, subject + first.said, detail)
+        return Verdict(EXAMPLES, passed, total, subject + first.said, detail)
 
 
 def shell_line(line: str, file_name: str) -> list[str]:

@@ -11,6 +11,9 @@ from aigc_cli.tasks.languages import Language, language_called
 _INSTRUCTION = "Write {what}. Reply with its complete content in one fenced block and nothing else."
 _MARKDOWN = language_called("markdown")
 _MARKDOWN_FENCE = "````"
+_THINKING = "How it works, on the example:"
+_THINKING_ZH = "先用例子说明怎么做："  # noqa: RUF001  # Chinese punctuation
+_CHINESE = re.compile("[\u4e00-\u9fff]")
 _FENCE_LINE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[ \t]*(\S*)[ \t]*$", re.MULTILINE)
 
 
@@ -21,12 +24,15 @@ class FileTask:
     Attributes:
         file_name: empty when the code goes to stdout.
         language: None when neither the name nor the person says which.
+        opening: of a comment that the reply starts with, in which the model works out what to write. It is
+            no part of the file.
     """
 
     prompt: str
     attachments: tuple[Attachment, ...]
     file_name: str
     language: Language | None
+    opening: str = ""
 
     @property
     def fence(self) -> str:
@@ -36,7 +42,19 @@ class FileTask:
     @property
     def reply_prefix(self) -> str:
         """What the reply starts with, so that the first token the model writes is code."""
-        return f"{self.fence}{self.language.tag if self.language else ''}\n"
+        return f"{self.fence}{self.language.tag if self.language else ''}\n{self.opening}"
+
+
+def thought_out(task: FileTask) -> FileTask | None:
+    """The same task, whose reply begins by working the example out; None where comments take no line each.
+
+    A small model that is made to say first what happens finds answers that it does not find at any
+    temperature when it writes code at once.
+    """
+    if task.language is None or not task.language.line_comment:
+        return None
+    words = _THINKING_ZH if _CHINESE.search(task.prompt) else _THINKING
+    return replace(task, opening=f"{task.language.line_comment} {words}")
 
 
 def file_request(task: FileTask, system: str | None, sampling: Sampling) -> Request:
@@ -74,8 +92,19 @@ def code_of_reply(task: FileTask, reply: str) -> str:
     The reply goes on after `task.reply_prefix`. Most models close the block, and some then explain. Some
     ignore that a block is open: they open another at once, or say a sentence first.
     """
+    reply = task.opening + reply
     code = _markdown(reply) if task.fence == _MARKDOWN_FENCE else _code(task, reply)
+    code = _without_thoughts(task, code)
     return code.strip("\n") + "\n" if code.strip() else ""
+
+
+def _without_thoughts(task: FileTask, code: str) -> str:
+    """The code without the comment that `task.opening` begins; comments after a blank line stay."""
+    if not task.opening or task.language is None or not code.startswith(task.opening):
+        return code
+    lines = code.splitlines(keepends=True)
+    is_comment = [line.startswith(task.language.line_comment) for line in lines]
+    return "".join(lines[is_comment.index(False) :]) if False in is_comment else ""
 
 
 def _code(task: FileTask, reply: str) -> str:

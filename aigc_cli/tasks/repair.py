@@ -7,12 +7,11 @@ from enum import StrEnum
 from aigc_cli.engine.base import Request, Sampling
 from aigc_cli.errors import ContextOverflow, UnsupportedFeature
 from aigc_cli.events import FinishReason
-from aigc_cli.tasks.checks import Check, Verdict
-from aigc_cli.tasks.generate import FileTask, file_request, repair_request
+from aigc_cli.tasks.checks import EXAMPLES, Check, Verdict
+from aigc_cli.tasks.generate import FileTask, file_request, repair_request, thought_out
 
-REPAIR_TEMPERATURE = 0.8
-FRESH_TEMPERATURE = 0.8
-RETRY_CANDIDATES = 4
+RETRY_TEMPERATURE = 0.8
+RETRY_CANDIDATES = 6  # one row each in a batch, whose cost jumps at the eighth
 _SEED_STEP = 1_000  # between tries, more than there are candidates
 _MOST_SEED = 2**32 - 2
 _MOST_ERROR = 2_000  # characters that go back to the model
@@ -69,6 +68,13 @@ class Way(StrEnum):
     FIRST = "first"
     REPAIR = "repair"
     FRESH = "fresh"
+    THOUGHT_OUT = "thought out"
+
+
+# What comes after the first draft, in turns. A wrong result says little about where the mistake is, and a
+# small model that sees its code mostly writes it again; an error that names a place is mended where shown.
+_AFTER_WRONG_RESULT = (Way.FRESH, Way.THOUGHT_OUT, Way.REPAIR)
+_AFTER_ERROR = (Way.REPAIR, Way.FRESH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +107,11 @@ class Plan:
     private: bool = False
 
 
-Sample = Callable[[Request], Sequence[Draft]]
+Sample = Callable[[FileTask, Request], Sequence[Draft]]  # the task says how to read the reply
 
 
 def attempts(plan: Plan, sample: Sample, checks: Sequence[Check]) -> Generator[Attempt]:
-    """Try until a draft passes without doubts. A doubt is worth one more try, and no failure.
-
-    Repairing and starting afresh take turns: a small model often repeats its mistake when it sees it, and as
-    often needs to be told of it.
-    """
+    """Try until a draft passes without doubts. A doubt is worth one more try, and no failure."""
     known: dict[str, tuple[Verdict, ...]] = {}
     best: Judged | None = None
     for number in range(1, plan.tries + 1):
@@ -128,8 +130,11 @@ def attempts(plan: Plan, sample: Sample, checks: Sequence[Check]) -> Generator[A
 def _way(number: int, best: Judged | None) -> Way:
     if best is None:
         return Way.FIRST
+    is_result = best.failure is not None and best.failure.check == EXAMPLES
+    turns = _AFTER_WRONG_RESULT if is_result else _AFTER_ERROR
+    way = turns[(number - 2) % len(turns)]
     can_repair = best.draft.code and best.draft.finish_reason is FinishReason.STOP
-    return Way.REPAIR if number % 2 == 0 and can_repair else Way.FRESH
+    return Way.FRESH if way is Way.REPAIR and not can_repair else way
 
 
 def _drafts(
@@ -141,24 +146,27 @@ def _drafts(
         sampling = _sampling(plan, number, way)
         request = repair_request(plan.task, best.draft.code, error[:_MOST_ERROR], plan.system, sampling)
         try:
-            return _sampled(request, plan, way, sample), way
+            return _sampled(plan.task, request, plan, way, sample), way
         except ContextOverflow:  # the draft takes too much of the window to be shown
             way = Way.FRESH
-    request = file_request(plan.task, plan.system, _sampling(plan, number, way))
-    return _sampled(request, plan, way, sample), way
+    task = thought_out(plan.task) if way is Way.THOUGHT_OUT else plan.task
+    if task is None:
+        task, way = plan.task, Way.FRESH
+    request = file_request(task, plan.system, _sampling(plan, number, way))
+    return _sampled(task, request, plan, way, sample), way
 
 
-def _sampled(request: Request, plan: Plan, way: Way, sample: Sample) -> Sequence[Draft]:
+def _sampled(task: FileTask, request: Request, plan: Plan, way: Way, sample: Sample) -> Sequence[Draft]:
     request = replace(request, private=plan.private)
     n_candidates = plan.candidates or (1 if way is Way.FIRST else RETRY_CANDIDATES)
     if n_candidates == 1:
-        return sample(request)
+        return sample(task, request)
     try:
-        return sample(replace(request, candidates=n_candidates, top_logprobs=0))
+        return sample(task, replace(request, candidates=n_candidates, top_logprobs=0))
     except UnsupportedFeature:
         if plan.candidates:
             raise
-        return sample(request)  # nobody asked for several
+        return sample(task, request)  # nobody asked for several
 
 
 def _sampling(plan: Plan, number: int, way: Way) -> Sampling:
@@ -168,10 +176,9 @@ def _sampling(plan: Plan, number: int, way: Way) -> Sampling:
         sampling = replace(sampling, seed=(sampling.seed + (number - 1) * _SEED_STEP) % _MOST_SEED)
     if plan.is_temperature_set:
         return sampling
-    temperature = {Way.FIRST: 0.0, Way.REPAIR: REPAIR_TEMPERATURE, Way.FRESH: FRESH_TEMPERATURE}[way]
-    if way is Way.FIRST and (plan.candidates or 1) > 1:
-        temperature = FRESH_TEMPERATURE  # at 0 they would all be the same
-    return replace(sampling, temperature=temperature)
+    # at 0 several would all be the same
+    is_greedy = way is Way.FIRST and (plan.candidates or 1) == 1
+    return replace(sampling, temperature=0.0 if is_greedy else RETRY_TEMPERATURE)
 
 
 def _judge(draft: Draft, checks: Sequence[Check], known: dict[str, tuple[Verdict, ...]]) -> Judged:

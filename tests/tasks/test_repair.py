@@ -5,7 +5,7 @@ import pytest
 from aigc_cli.engine.base import Chat, Request, Sampling
 from aigc_cli.errors import ContextOverflow, UnsupportedFeature
 from aigc_cli.events import FinishReason
-from aigc_cli.tasks.checks import Verdict
+from aigc_cli.tasks.checks import EXAMPLES, Verdict
 from aigc_cli.tasks.generate import FileTask
 from aigc_cli.tasks.languages import language_of
 from aigc_cli.tasks.repair import RETRY_CANDIDATES, Attempt, Draft, Plan, Way, attempts
@@ -19,8 +19,10 @@ class Model:
     def __init__(self, *replies: Sequence[Draft] | Exception) -> None:
         self.replies = list(replies)
         self.requests: list[Request] = []
+        self.tasks: list[FileTask] = []
 
-    def __call__(self, request: Request) -> Sequence[Draft]:
+    def __call__(self, task: FileTask, request: Request) -> Sequence[Draft]:
+        self.tasks.append(task)
         self.requests.append(request)
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
@@ -36,8 +38,9 @@ class Model:
 class Words:
     """Code passes when it holds the word; a part for each letter of it, and a doubt for a question mark."""
 
-    def __init__(self, word: str) -> None:
+    def __init__(self, word: str, name: str = "word") -> None:
         self.word = word
+        self.name = name
         self.judged: list[str] = []
 
     def judge(self, code: str) -> Verdict:
@@ -45,7 +48,7 @@ class Words:
         passed = sum(letter in code for letter in self.word)
         said = "" if passed == len(self.word) else f"no {self.word} in {code}"
         doubt = "a question" if "?" in code else ""
-        return Verdict("word", passed, len(self.word), said, said and f"It has {said}", doubt)
+        return Verdict(self.name, passed, len(self.word), said, said and f"It has {said}", doubt)
 
 
 def drafts(*codes: str) -> list[Draft]:
@@ -73,6 +76,26 @@ def test_a_failing_draft_goes_back_with_its_error_and_then_fresh_ones_are_drawn(
     assert "It has no ab in x" in model.message(1)
     assert model.message(2) == model.message(0)
     assert all(request.candidates == RETRY_CANDIDATES for request in model.requests[1:])
+
+
+def test_after_a_wrong_result_drafts_are_drawn_then_thought_out_then_repaired() -> None:
+    model = Model(*[drafts("x")] * 5)
+    tried = run(model, Words("ab", EXAMPLES), tries=5)
+    assert [each.way for each in tried] == [Way.FIRST, Way.FRESH, Way.THOUGHT_OUT, Way.REPAIR, Way.FRESH]
+    assert model.message(1) == model.message(2) == model.message(0)
+    prompt = model.requests[2].prompt
+    assert isinstance(prompt, Chat)
+    assert prompt.reply_prefix == "```python\n# How it works, on the example:"
+    assert model.tasks[2].reply_prefix == prompt.reply_prefix
+    assert model.tasks[1] == model.tasks[3] == TASK
+
+
+def test_what_has_no_line_comments_is_written_afresh_instead_of_thought_out() -> None:
+    model = Model(*[drafts("x")] * 3)
+    css = FileTask("blue text", (), "a.css", language_of("a.css"))
+    plan = Plan(css, None, Sampling(), is_temperature_set=False)
+    tried = list(attempts(plan, model, [Words("ab", EXAMPLES)]))
+    assert [each.way for each in tried] == [Way.FIRST, Way.FRESH, Way.FRESH]
 
 
 def test_later_drafts_are_drawn_otherwise() -> None:

@@ -136,11 +136,9 @@ def _start(app: AppContext, flags: Flags) -> None:
 
 
 def _stop(app: AppContext, flags: Flags) -> None:
-    from aigc_cli.serve.stopping import stop_engine
+    from aigc_cli.serve.stopping import stop_all
 
-    place = _place(app)
-    stopped = [stop_engine(place, name) for name in _named(app, flags) or place.names()]
-    n_stopped = stopped.count(True)
+    n_stopped = stop_all(_place(app), _named(app, flags))
     note(app, f"{n_stopped} engine{'s' * (n_stopped > 1)} stopped" if n_stopped else "no engine ran")
 
 

@@ -1,5 +1,6 @@
 """Which resident engine a command means, and where the person's engines are."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from aigc_cli.serve.socket_place import SocketPlace, find_place
 def socket_place(app: AppContext) -> SocketPlace:
     """Where the engines of this person, or of this `AIGC_HOME`, are."""
     temporary = Path(app.env.get("TMPDIR") or tempfile.gettempdir())
-    return find_place(app.directories.state, app.env.get("XDG_RUNTIME_DIR"), temporary)
+    # systemd's place, for cron and ssh that do not name it
+    runtime = app.env.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    return find_place(app.directories.state, runtime, temporary)
 
 
 def resident_launch(app: AppContext, settings: Settings) -> Launch:

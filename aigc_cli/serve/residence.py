@@ -64,12 +64,16 @@ class Residence:
     ) -> None:
         self._launch = launch
         self._name = launch.name
-        self._place = place
+        self._place = self._own_place = place
         self._env = env
         self._waiting = waiting
         self._user = user
         self._patience_s = patience_s
-        self.socket = place.socket(self._name)
+
+    @property
+    def socket(self) -> Path:
+        """Where the engine was found, or is to be."""
+        return self._place.socket(self._name)
 
     def reach(self) -> Found:
         """The engine, found or started, with its model loaded.
@@ -127,10 +131,19 @@ class Residence:
             if answer.get("leaves") and pid is not None:
                 ends(pid, self._name)
 
+    def _is_there(self) -> bool:
+        """Whether the engine listens, here or where a command with another environment has started it."""
+        for place in self._own_place.everywhere():
+            if listens(place.socket(self._name)):
+                self._place = place
+                return True
+        self._place = self._own_place
+        return False
+
     def _start_unless_there(self) -> bool:
         """True if this call started it."""
-        self._place.prepare()
-        if listens(self.socket):
+        self._own_place.prepare()
+        if self._is_there():
             return False
         from filelock import FileLock, Timeout  # 15 ms that a warm start need not pay
 

@@ -5,8 +5,12 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aigc_cli.errors import NoBackground
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LONGEST_SOCKET_PATH = 103  # bytes; sun_path holds 104 with its NUL on macOS, 108 on Linux
 _SOCKET, _LOCK, _PID = ".sock", ".lock", ".pid"
@@ -20,10 +24,12 @@ class SocketPlace:
     Attributes:
         directory: sockets, locks and process ids; mode 0700.
         logs: what the engines wrote, one file each.
+        elsewhere: where a command with another environment (cron, ssh) may have started engines.
     """
 
     directory: Path
     logs: Path
+    elsewhere: tuple[Path, ...] = ()
 
     def socket(self, name: str) -> Path:
         """Where an engine listens."""
@@ -47,6 +53,11 @@ class SocketPlace:
             return ()
         return tuple(sorted(path.stem for path in self.directory.glob(f"*{_SOCKET}")))
 
+    def everywhere(self) -> "Iterator[SocketPlace]":
+        """This place, then the others that are there and that only this person can enter."""
+        yield self
+        yield from (SocketPlace(path, self.logs) for path in self.elsewhere if _is_private(path))
+
     def prepare(self) -> None:
         """Make the directories.
 
@@ -65,17 +76,35 @@ def find_place(state: Path, runtime_directory: str | None, temporary: Path) -> S
     """Choose the directory of sockets for the engines whose state is kept in `state`.
 
     The user's runtime directory where the system gives one, else the state directory. A path that is too long
-    for a socket gives way to a short one for temporary files.
+    for a socket gives way to a short one for temporary files. Not every environment of a person names one
+    runtime directory, so the others are looked into too.
     """
     identity = hashlib.sha256(os.fsencode(state)).hexdigest()[:8]
     runtime = Path(runtime_directory) if runtime_directory else None
     candidates = [state / "engines", temporary / f"aigc-{os.getuid()}-{identity}"]
-    if runtime and runtime.is_absolute() and runtime.is_dir() and os.access(runtime, os.W_OK):
+    if runtime and runtime.is_absolute() and _is_own(runtime):
         candidates.insert(0, runtime / f"aigc-{identity}")
     fitting = [
         path for path in candidates if len(os.fsencode(path)) + 1 + _NAME_LENGTH <= LONGEST_SOCKET_PATH
     ]
-    return SocketPlace((fitting or candidates)[0], state / "engines")
+    first, *others = fitting or candidates
+    return SocketPlace(first, state / "engines", tuple(others))
+
+
+def _is_own(directory: Path) -> bool:
+    """Whether a directory is there and belongs to this user, who can write in it."""
+    try:
+        return directory.stat().st_uid == os.geteuid() and os.access(directory, os.W_OK)
+    except OSError:
+        return False
+
+
+def _is_private(directory: Path) -> bool:
+    try:
+        _refuse_shared(directory)
+    except (NoBackground, OSError):
+        return False
+    return True
 
 
 def make_private(directory: Path) -> None:
@@ -87,9 +116,13 @@ def make_private(directory: Path) -> None:
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
-        found = directory.lstat()
     except OSError as error:
         raise NoBackground(f"{directory}: {error.strerror}", "--no-resident does without it") from error
+    _refuse_shared(directory)
+
+
+def _refuse_shared(directory: Path) -> None:
+    found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise NoBackground(f"{directory} is not a directory of yours", "remove it, or use --no-resident")
     if found.st_mode & 0o077:

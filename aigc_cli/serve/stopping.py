@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,25 @@ _LOOK_S = 0.02
 
 def engine_reports(place: SocketPlace) -> list[dict[str, Any]]:
     """What each living engine says of itself; the sockets of dead ones are removed."""
-    reports = []
+    return [report for each in place.everywhere() for report in _reports_at(each)]
+
+
+def _reports_at(place: SocketPlace) -> Iterator[dict[str, Any]]:
     for name in place.names():
         path = place.socket(name)
         if not listens(path):
             remove_stale_socket(place, name)
             continue
         try:
-            reports.append({"name": name} | call(path, "/aigc/status"))
+            yield {"name": name} | call(path, "/aigc/status")
         except NoAnswer:
-            reports.append({"name": name, "state": "does not answer", "pid": engine_pid(place, name)})
-    return reports
+            yield {"name": name, "state": "does not answer", "pid": engine_pid(place, name)}
+
+
+def stop_all(place: SocketPlace, names: Sequence[str]) -> int:
+    """End the engines of these names, of all names if there are none; gives how many ran."""
+    stopped = [stop_engine(each, name) for each in place.everywhere() for name in names or each.names()]
+    return stopped.count(True)
 
 
 def stop_engine(place: SocketPlace, name: str, *, polite_s: float = _POLITE_S) -> bool:
@@ -54,8 +63,7 @@ def stop_engine(place: SocketPlace, name: str, *, polite_s: float = _POLITE_S) -
 def make_room(place: SocketPlace, for_name: str) -> bool:
     """End the idle engines of other models, for the memory that they hold; True if there were any."""
     idle = [r["name"] for r in engine_reports(place) if r.get("state") == "idle" and r["name"] != for_name]
-    stopped = [stop_engine(place, name) for name in idle]
-    return any(stopped)
+    return bool(idle) and stop_all(place, idle) > 0
 
 
 def out_of_sight(path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def desktop(world: World, tmp_path: Path) -> Iterator[SocketPlace]:
     stop_all(place, ())
 
 
-def at(place: SocketPlace, world: World, **settings: int) -> Residence:
+def at(place: SocketPlace, world: World, **settings: Any) -> Residence:
     return Residence(world.launch(**settings), place, {}, nullcontext)
 
 

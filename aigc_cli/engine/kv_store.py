@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
+from aigc_cli.engine.kv_key import UNFINISHED, read_key
+
 MAGIC = b"aigc-kv\x01"
 _LENGTH = struct.Struct("<I")
 MAC_BYTES = 32
-KEY_BYTES = 32
 MOST_FILES = 256  # the headers of all are read by the first request
 SUFFIX = ".kv"
-_UNFINISHED = ".unfinished-"
 _UNFINISHED_SECONDS = 3600  # older ones were left behind by a process that was killed
 # Restoring one token's state takes about 0.1 ms for a 1.5B model and reading it 10 ms, on a GPU 0.5 ms: a
 # state of which less than an eighth can be used is not worth its restoring.
@@ -95,7 +95,7 @@ def clear_store(directory: Path) -> StoreSize:
     """Delete every saved prefix, also those of other models; returns what there was."""
     size = store_size(directory)
     for path in _listed(directory):
-        if path.suffix == SUFFIX or path.name.startswith(_UNFINISHED):
+        if path.suffix == SUFFIX or path.name.startswith(UNFINISHED):
             _delete(path)
     return size
 
@@ -122,30 +122,7 @@ class KvStore:
         self._known: dict[str, StoredPrefix] = {}
         self._replies: dict[str, tuple[int, ...]] = {}
         self._seen_mtime_ns = -1
-        self._key = self._read_key()
-
-    def _read_key(self) -> bytes | None:
-        path = self.directory / "key"
-        with suppress(OSError):
-            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.directory.chmod(0o700)
-            if not path.exists() or path.stat().st_size != KEY_BYTES:
-                path.unlink(missing_ok=True)
-                self._create_key(path)
-            path.chmod(0o600)
-            key = path.read_bytes()
-            return key if len(key) == KEY_BYTES else None
-        return None
-
-    def _create_key(self, path: Path) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=self.directory)  # mode 0600
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(KEY_BYTES))
-            with suppress(FileExistsError):  # another process was first: its key is the one
-                path.hardlink_to(name)
-        finally:
-            Path(name).unlink()
+        self._key = read_key(directory)
 
     def find(
         self, tokens: Sequence[int], n_held: int, *, longest: int, whole: bool = False
@@ -309,7 +286,7 @@ class KvStore:
 
     def _write(self, path: Path, header: bytes, state: State) -> None:
         start = MAGIC + _LENGTH.pack(len(header))
-        descriptor, temporary = tempfile.mkstemp(prefix=_UNFINISHED, dir=self.directory)  # mode 0600
+        descriptor, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=self.directory)  # mode 0600
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.writelines((start, header, self._mac(start, header), state))
@@ -330,7 +307,7 @@ class KvStore:
         now = newest.stat().st_mtime
         for path in _listed(self.directory):
             with suppress(OSError):
-                if path.name.startswith(_UNFINISHED) and now - path.stat().st_mtime > _UNFINISHED_SECONDS:
+                if path.name.startswith(UNFINISHED) and now - path.stat().st_mtime > _UNFINISHED_SECONDS:
                     _delete(path)
         total, n_files = 0, 0
         for path, status in sorted(_files(self.directory), key=lambda item: -item[1].st_mtime_ns):

@@ -300,15 +300,25 @@ def _is_file_or_address(model: str) -> bool:
     return any(mark in model for mark in "/\\:~") or model.lower().endswith(".gguf")
 
 
+def project_may_set(name: str, value: Value, cwd: Path) -> bool:
+    """Whether a file in a directory that someone else may have written can choose this.
+
+    It does not run commands and does not name servers. It names a model; it does not choose which file
+    llama.cpp parses.
+    """
+    if name == "model":
+        return not (isinstance(value, str) and (_is_file_or_address(value) or (cwd / value).is_file()))
+    return all(f.metadata["project"] for f in fields(Settings) if f.name == name)
+
+
 def _project_settings(path: Path, cwd: Path) -> dict[str, Value]:
     values = read_settings_file(path)
-    for f in fields(Settings):
-        if f.name in values and not f.metadata["project"]:
-            raise ConfigError(f"{path}: a project can't set {f.name}", "move it to your own config.toml")
-    model = values.get("model")
-    # A repository that someone else wrote names a model; it does not choose which file llama.cpp parses.
-    if isinstance(model, str) and (_is_file_or_address(model) or (cwd / model).is_file()):
-        raise ConfigError(
-            f"{path}: a project names a model, not a file or address: {model!r}", "aigc models list"
-        )
+    for name, value in values.items():
+        if project_may_set(name, value, cwd):
+            continue
+        if name == "model":
+            raise ConfigError(
+                f"{path}: a project names a model, not a file or address: {value!r}", "aigc models list"
+            )
+        raise ConfigError(f"{path}: a project can't set {name}", "move it to your own config.toml")
     return values

@@ -56,25 +56,26 @@ def new(
         bool, typer.Option("--resume", help="go on with a project that was interrupted")
     ] = False,
     tries: Annotated[
-        int, typer.Option("--tries", metavar="N", min=1, max=_MOST_TRIES, help="tries at each file")
-    ] = 3,
+        int | None,
+        typer.Option("--tries", metavar="N", min=1, max=_MOST_TRIES, help="tries at each file; unset: 3"),
+    ] = None,
     no_stdin: options.NoStdin = False,
     flags: options.Flags,
 ) -> int:
     """Make a project of several files: a plan first, then each file, checked and repaired."""
     from aigc_cli.cli.project_files import Project  # the parsers and the sandbox: not for --help
-    from aigc_cli.tasks.project_state import ProjectState
+    from aigc_cli.cli.project_options import given_options
+    from aigc_cli.tasks.project_state import TRIES, ProjectState
 
     app = app_context(ctx)
     if not words:
         raise UsageError("new needs a directory", "aigc new todo 'a to-do app with FastAPI and SQLite'")
     name, *prompt = words
-    settings = app.resolve_settings(flags).settings
-    sampling_from(settings, Sampling())  # a bad value is told before a model is loaded
     if resume:
         if prompt or dry_run:
             raise UsageError("--resume goes on with the plan that is there", f"aigc new {name} --resume")
-        return _resume(app, settings, name, tries)
+        return _resume(app, flags, name, tries)
+    settings = _settings(app, flags)
     if not (yes or dry_run or (app.stdin.isatty() and app.stderr.isatty())):
         raise UsageError(
             "new needs a yes, and there is no terminal to ask on", "-y writes, --dry-run prints the plan"
@@ -88,8 +89,15 @@ def new(
             _show(app.stdout, name, plan)
             return ExitCode.DONE
         plan = plan if yes else _confirmed(app, name, plan)
-        state = ProjectState(inputs.prompt, inputs.attachments, plan)
-        return _make(Project(app, settings, folder, name, tries), engine, state)
+        state = ProjectState(inputs.prompt, inputs.attachments, plan, tries=tries or TRIES)
+        state.options = given_options(flags)
+        return _make(Project(app, settings, folder, name), engine, state)
+
+
+def _settings(app: AppContext, flags: options.Flags) -> Settings:
+    settings = app.resolve_settings(flags).settings
+    sampling_from(settings, Sampling())  # a bad value is told before a model is loaded
+    return settings
 
 
 def _new_folder(app: AppContext, name: str) -> Path:
@@ -212,16 +220,19 @@ def _by_hand(app: AppContext, plan: "ProjectPlan") -> "ProjectPlan":
     return plan
 
 
-def _resume(app: AppContext, settings: Settings, name: str, tries: int) -> int:
+def _resume(app: AppContext, flags: options.Flags, name: str, tries: int | None) -> int:
     from aigc_cli.cli.project_files import Project
+    from aigc_cli.cli.project_options import remember
     from aigc_cli.tasks.project_state import load_state
 
     folder = named_path(name, app.cwd).resolve()
     state = load_state(folder, name)
+    settings = _settings(app, remember(app, name, state, flags))
+    state.tries = tries or state.tries
     n_left = len(state.plan.files) - len(state.done)
     note(app, f"{n_left} of {len(state.plan.files)} files are left to write")
     with closing(app.open_engine(settings)) as engine:
-        return _make(Project(app, settings, folder, name, tries), engine, state)
+        return _make(Project(app, settings, folder, name), engine, state)
 
 
 def _make(project: "Project", engine: Engine, state: "ProjectState") -> int:
@@ -236,7 +247,7 @@ def _make(project: "Project", engine: Engine, state: "ProjectState") -> int:
         n_drafts = len(state.drafts)
         raise CheckFailed(
             f"{n_drafts} of {len(state.plan.files)} files did not pass: {', '.join(state.drafts)}",
-            f"{project.resume_line} tries them again",
+            f"{project.resume_line(state)} tries them again",
         )
     return ExitCode.DONE
 

@@ -1,6 +1,5 @@
 """The files of a project, one after the other: each is checked and repaired, and what is done stays."""
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from aigc_cli.chat.prompt import sampling_from
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.drafting import Drafting, run_tries
 from aigc_cli.cli.ending import cut_short_by
+from aigc_cli.cli.project_options import resume_line
 from aigc_cli.cli.report import note
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Engine, Sampling
@@ -39,12 +39,10 @@ class Project:
     settings: Settings
     folder: Path
     name: str
-    tries: int
 
-    @property
-    def resume_line(self) -> str:
+    def resume_line(self, state: ProjectState) -> str:
         """The command that goes on with it."""
-        return shlex.join(["aigc", "new", self.name, "--resume"])
+        return resume_line(self.app, self.name, state.options)
 
 
 def write_files(project: Project, engine: Engine, state: ProjectState) -> None:
@@ -61,17 +59,17 @@ def write_files(project: Project, engine: Engine, state: ProjectState) -> None:
             _write_file(project, engine, state, file)
             save_state(project.folder, state)
     except KeyboardInterrupt:
-        raise Interrupted(hint=_go_on(project)) from None
+        raise Interrupted(hint=_go_on(project, state)) from None
     except AigcError as error:
-        error.hint = f"{_go_on(project)}{error.hint and f'; {error.hint}'}"
+        error.hint = f"{_go_on(project, state)}{error.hint and f'; {error.hint}'}"
         raise
     _write_readme(project, state)
     if state.is_finished:
         remove_state(project.folder)
 
 
-def _go_on(project: Project) -> str:
-    return f"what is done stays; {project.resume_line} goes on"
+def _go_on(project: Project, state: ProjectState) -> str:
+    return f"what is done stays; {project.resume_line(state)} goes on"
 
 
 def _is_there(project: Project, state: ProjectState, file: PlannedFile) -> bool:
@@ -111,7 +109,7 @@ def _write_file(project: Project, engine: Engine, state: ProjectState, file: Pla
         project.settings.system,
         sampling_from(project.settings, engine.info.sampling),
         is_temperature_set=project.settings.temperature is not None,
-        tries=project.tries,
+        tries=state.tries,
         private=not project.settings.history,
     )
     checks = checks_for(file, state, project.folder)

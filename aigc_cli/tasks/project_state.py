@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from aigc_cli.chat.prompt import Attachment
+from aigc_cli.config import Value, parse_value
 from aigc_cli.errors import AigcError, FileError
 from aigc_cli.tasks.project_paths import STATE_FOLDER
 from aigc_cli.tasks.project_plan import ProjectPlan, plan_as_json, read_plan
 from aigc_cli.tasks.workspace import read_text, write_atomic
 
 STATE_FILE = "plan.json"
+TRIES = 3
 _VERSION = 1
 
 
@@ -27,6 +29,8 @@ class ProjectState:
         done: paths that are written and passed their checks.
         drafts: paths of which there is only a draft, each with the reason.
         readme: the README as it was written last.
+        options: settings that the person gave on the command line.
+        tries: at each file.
     """
 
     prompt: str
@@ -35,6 +39,8 @@ class ProjectState:
     done: set[str] = field(default_factory=set)
     drafts: dict[str, str] = field(default_factory=dict)
     readme: str = ""
+    options: dict[str, Value] = field(default_factory=dict)
+    tries: int = TRIES
 
     @property
     def is_finished(self) -> bool:
@@ -62,6 +68,8 @@ def save_state(folder: Path, state: ProjectState) -> None:
         "done": sorted(state.done),
         "drafts": state.drafts,
         "readme": state.readme,
+        "options": state.options,
+        "tries": state.tries,
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +95,9 @@ def load_state(folder: Path, name: str) -> ProjectState:
         plan, problems = read_plan(json.dumps(kept["plan"]))
         attachments = tuple(Attachment(*map(str, each)) for each in kept["attachments"])
         state = ProjectState(str(kept["prompt"]), attachments, plan, *_progress(kept), str(kept["readme"]))
+        options = kept.get("options", {})  # an older aigc kept none
+        state.options = {name: parse_value(name, value, str(path)) for name, value in options.items()}
+        state.tries = max(1, int(kept.get("tries", TRIES)))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise damaged from error
     except AigcError as error:

@@ -1,9 +1,17 @@
 """Messages to tokens: the model's own template, the exact tokens of its replies, no forged control tokens."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import takewhile
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
+
+from jinja2 import TemplateError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.nodes import Node
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from aigc_cli.engine.base import Chat, Message
 from aigc_cli.errors import UnsupportedFeature, UsageError
@@ -80,6 +88,39 @@ class ReplyMemory:
         return tokens
 
 
+class _Generation(Extension):
+    """`{% generation %}` marks what was trained on; what it encloses is rendered as it is."""
+
+    tags = frozenset(("generation",))
+
+    def parse(self, parser: Parser) -> list[Node]:
+        """Only the enclosed nodes stay."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    """What chat templates are written for: the environment of Hugging Face's `apply_chat_template`.
+
+    Sandboxed: a template comes with the model file, and can be anything.
+    """
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = lambda form: datetime.now().astimezone().strftime(form)
+    return environment
+
+
+def _to_json(value: object, **options: Any) -> str:
+    return json.dumps(value, **({"ensure_ascii": False} | options))
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise TemplateError(reason)
+
+
 class ChatTemplate:
     """Renders conversations for one model."""
 
@@ -95,10 +136,8 @@ class ChatTemplate:
                 "this model has no chat template: it continues text and does not answer questions",
                 "aigc complete 'TEXT' continues a text; aigc models list names models that answer",
             )
-        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-
         try:
-            self._formatter = Jinja2ChatFormatter(source, vocabulary.eos_text, vocabulary.bos_text)
+            self._template = _environment().from_string(source)
         except Exception as error:  # the template comes with the model file: it can be anything
             raise UnsupportedFeature(
                 f"the model's chat template can't be read: {error}", "use another file of this model"
@@ -109,9 +148,14 @@ class ChatTemplate:
     def render(self, messages: Sequence[Message]) -> str:
         """The text of a conversation, up to where the model's reply starts."""
         try:
-            return self._formatter(
-                messages=[{"role": m.role, "content": m.content} for m in messages]  # type: ignore[misc]
-            ).prompt
+            return self._template.render(
+                messages=[{"role": m.role, "content": m.content} for m in messages],
+                bos_token=self._vocabulary.bos_text,
+                eos_token=self._vocabulary.eos_text,
+                add_generation_prompt=True,
+                tools=None,
+                documents=None,
+            )
         except Exception as error:  # templates raise what they like, e.g. for a role they don't know
             raise UsageError(f"the model's chat template refuses this conversation: {error}") from error
 

@@ -1,6 +1,6 @@
 """llama.cpp's shared library: its log, its build, its devices.
 
-Importing this module loads the library (0.2 s); everything outside the engine imports it late.
+Importing this module loads the library (0.05 s); everything outside the engine imports it late.
 """
 
 import ctypes
@@ -8,13 +8,13 @@ import sys
 from collections import deque
 from enum import IntEnum
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
-from llama_cpp import llama_cpp as lib
-
+from aigc_cli.engine.bindings import import_bindings
 from aigc_cli.engine.placement import Device
 
-__all__ = ["lib"]
+lib: Any = import_bindings()
 
 LOG_LINES_KEPT = 40
 _GPU_TYPES = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU, _IGPU (ggml-backend.h)
@@ -119,9 +119,7 @@ def build_features() -> dict[str, str]:
 
 def library_version() -> str:
     """Version of the bindings, which pin the llama.cpp sources they were built from."""
-    import llama_cpp
-
-    return str(llama_cpp.__version__)
+    return version("llama-cpp-python")
 
 
 def c_abort_callback() -> Any:

@@ -108,6 +108,23 @@ def test_a_template_that_fails_is_a_clear_error(model: Model, template: str) -> 
         ChatTemplate(Templated(model, template), ReplyMemory()).tokens(Chat((Message("user", "x"),)))
 
 
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{% generation %}{{ messages[0].content }}{% endgeneration %}", "词"),
+        ("{% for m in messages %}{{ m.role }}{% break %}{% endfor %}", "user"),
+        ("{{ messages | tojson }}", '[{"role": "user", "content": "词"}, {"role": "user", "content": "b"}]'),
+        ("{{ messages[1] | tojson(indent=1, sort_keys=True) }}", '{\n "content": "b",\n "role": "user"\n}'),
+        ("{{ strftime_now('%Y') | int > 2000 }}", "True"),
+        ("{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}", "TrueTrueTrue"),
+        ("  {% if true %}\nx\n  {% endif %}\n", "x\n"),
+    ],
+)
+def test_templates_find_what_they_are_written_for(model: Model, template: str, expected: str) -> None:
+    rendering = ChatTemplate(Templated(model, template), ReplyMemory())
+    assert rendering.render([Message("user", "词"), Message("user", "b")]) == expected
+
+
 def test_a_template_can_not_reach_outside_its_sandbox(model: Model) -> None:
     hostile = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
     with pytest.raises(UsageError, match="chat template"):

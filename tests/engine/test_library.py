@@ -1,5 +1,8 @@
 """What this build of llama.cpp says of itself."""
 
+import subprocess
+import sys
+
 from aigc_cli.engine import library
 
 
@@ -23,3 +26,17 @@ def test_the_abort_callback_reads_the_flag() -> None:
     assert callback(ctypes.addressof(flag)) is False
     flag[0] = b"\x01"
     assert callback(ctypes.addressof(flag)) is True
+
+
+def test_the_bindings_come_without_the_classes_of_their_package_which_still_work_afterwards() -> None:
+    script = (
+        "import sys\n"
+        "from aigc_cli.engine.library import lib, library_version\n"
+        "assert lib.llama_max_devices() > 0\n"
+        "print(sorted({'numpy', 'jinja2', 'diskcache', 'llama_cpp.llama'} & sys.modules.keys()))\n"
+        "from llama_cpp.llama_chat_format import Jinja2ChatFormatter\n"
+        "import llama_cpp.llama\n"
+        "print(llama_cpp.llama_cpp is lib, llama_cpp.llama.Llama.__name__, library_version()[:2])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\nTrue Llama 0.\n"

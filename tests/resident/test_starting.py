@@ -194,7 +194,8 @@ def test_a_context_that_the_model_can_not_have_is_told_too(world: World) -> None
 def test_an_engine_that_dies_at_its_start_tells_why(world: World, tmp_path: Path) -> None:
     # an interpreter that finds another llama_cpp, one that ends the process as a failed assertion does
     (tmp_path / "llama_cpp").mkdir()
-    (tmp_path / "llama_cpp" / "__init__.py").write_text(
+    (tmp_path / "llama_cpp" / "__init__.py").touch()
+    (tmp_path / "llama_cpp" / "llama_cpp.py").write_text(
         "import os; os.write(2, b'ggml.c:1: GGML_ASSERT(x > 0) failed\\n'); os.abort()"
     )
     paths = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"

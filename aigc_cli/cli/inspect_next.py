@@ -169,12 +169,14 @@ def layers(
     file: File = None,
     chat: AsChat = False,
     as_json: AsJson = False,
+    html: Html = None,
+    force: Force = False,
     flags: Flags,
 ) -> int:
     """Show the best guesses for the next token after each layer: how the answer forms."""
     app = app_context(ctx)
     settings = app.resolve_settings(flags).settings
-    goal = target(app, None, as_json=as_json, force=False)
+    goal = target(app, html, as_json=as_json, force=force)
     prompt = read_prompt(app, settings, text, file, as_chat=chat)
     with open_inspector(app, settings, prompt) as inspector:
         found = inspector.layers(prompt, top)
@@ -183,6 +185,7 @@ def layers(
         app,
         settings,
         facts=lambda: {"model": model, "layers": [_layer_facts(guess) for guess in found]},
+        page=lambda: _layers_page(text_of(prompt), found, model),
         drawing=lambda screen: _draw_layers(text_of(prompt), found, screen),
     )
     return ExitCode.DONE
@@ -192,9 +195,18 @@ def _layer_facts(guess: "LayerGuess") -> dict[str, Any]:
     return {"layer": guess.layer, "candidates": [_candidate_facts(each) for each in guess.candidates]}
 
 
-def _draw_layers(text: str, found: "Sequence[LayerGuess]", screen: Screen) -> list[str]:
-    guesses = [
+def _named(found: "Sequence[LayerGuess]") -> list[tuple[str, list[Ranked]]]:
+    return [
         (f"layer {guess.layer}", [_ranked(candidate) for candidate in guess.candidates]) for guess in found
     ]
+
+
+def _draw_layers(text: str, found: "Sequence[LayerGuess]", screen: Screen) -> list[str]:
     before = f"{excerpt(text, screen.columns - 2)}▁"
-    return [before, "", *draw_guesses(guesses, screen.depth, screen.columns)]
+    return [before, "", *draw_guesses(_named(found), screen.depth, screen.columns)]
+
+
+def _layers_page(text: str, found: "Sequence[LayerGuess]", model: str) -> str:
+    from aigc_cli.render.page import layers_page
+
+    return layers_page(text, _named(found), model)

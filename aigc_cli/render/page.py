@@ -45,6 +45,21 @@ def distribution_page(
     return _page("The next token", model, body)
 
 
+def layers_page(context: str, guesses: Sequence[tuple[str, Sequence[Ranked]]], model: str) -> str:
+    """A row for each layer with its best guesses, the darker the more probable; the answer is marked."""
+    answer = guesses[-1][1][0].piece
+    rows = "".join(
+        f"<tr><th>{_text(name)}</th>{''.join(_guess_cell(each, answer) for each in ranked)}</tr>"
+        for name, ranked in guesses
+    )
+    said = f"the answer, {label(answer)}, is underlined wherever a layer guesses it"
+    body = (
+        f'<pre class="text">{_text(context)}▁</pre><p class="note">{_text(said)}</p>'
+        f'<div class="scroll"><table class="layers"><tbody>{rows}</tbody></table></div>'
+    )
+    return _page("Layers", model, body)
+
+
 def attention_page(
     tokens: Sequence[TokenView], maps: Sequence[tuple[str, Sequence[float]]], summary: str, model: str
 ) -> str:
@@ -99,6 +114,15 @@ def _ranked_row(number: int, each: Ranked, choice: bytes) -> str:
         f"<tr{is_choice}><td>{number}</td><td><code>{_text(label(each.piece))}</code></td>"
         f'<td title="{each.probability!r}">{_text(percent(each.probability))}</td>'
         f'<td class="bar"><i style="width:{width}"></i></td>{after}</tr>'
+    )
+
+
+def _guess_cell(each: Ranked, answer: bytes) -> str:
+    kind = "guess choice" if each.piece == answer else "guess"
+    name = _text(label(each.piece))
+    return (
+        f'<td class="{kind}" style="--share:{each.probability:.3f}" title="{each.probability!r}">'
+        f'<code title="{name}">{name}</code> {_text(percent(each.probability))}</td>'
     )
 
 

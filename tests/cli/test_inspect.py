@@ -197,7 +197,7 @@ def test_layers_show_how_the_answer_forms(line: CommandLine, model: Path) -> Non
     assert re.search(r"^layer 1 .*%", drawn, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", ["tokens", "next", "attention"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_page_holds_everything_and_loads_nothing(
     line: CommandLine, model: Path, tmp_path: Path, command: str
 ) -> None:
@@ -226,6 +226,20 @@ def test_a_page_of_attention_has_every_layer_to_choose_from(
     names = [map_["name"] for map_ in json.loads(packed[1])["maps"]]
     rollouts = ["rollout", "rollout without the first token"]
     assert names == ["mean of all layers", *rollouts, *(f"layer {n}" for n in range(N_LAYERS))]
+
+
+def test_a_page_of_layers_has_a_row_for_each_and_marks_the_answer(
+    line: CommandLine, model: Path, tmp_path: Path
+) -> None:
+    inspect(line, model, "layers", "--top", "3", "--html", "page.html", TEXT)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    rows = re.findall(r"<tr><th>layer (\d+)</th>(.*?)</tr>", page)
+    assert [int(number) for number, _ in rows] == list(range(N_LAYERS))
+    assert [cells.count("<td") for _, cells in rows] == [3] * N_LAYERS
+    last = facts(line, model, "layers", "--top", "3", TEXT)["layers"][-1]["candidates"]
+    shares = re.findall(r'style="--share:([\d.]+)" title="([^"]+)"', rows[-1][1])
+    assert [float(title) for _, title in shares] == [each["probability"] for each in last]
+    assert rows[-1][1].startswith('<td class="guess choice"')
 
 
 def test_a_server_is_not_asked(line: CommandLine, model: Path) -> None:

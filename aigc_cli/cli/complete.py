@@ -11,7 +11,7 @@ from aigc_cli.chat.prompt import sampling_from
 from aigc_cli.cli import options
 from aigc_cli.cli.ending import raise_unless_whole
 from aigc_cli.cli.inputs import refuse_oversize
-from aigc_cli.cli.inspecting import read_prompt, text_of
+from aigc_cli.cli.inspecting import Given, text_of, text_options
 from aigc_cli.cli.options import app_context, setting_options
 from aigc_cli.cli.reply import Reply, prefill_progress, run_replies
 from aigc_cli.engine.base import MOST_CANDIDATES, Request, Sampling
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from aigc_cli.cli.context import AppContext
     from aigc_cli.render.view import View
 
-_Text = Annotated[
-    list[str] | None, typer.Argument(metavar="TEXT", help="the text; - or nothing reads standard input")
-]
 _Candidates = Annotated[
     int,
     typer.Option(
@@ -36,16 +33,14 @@ _Candidates = Annotated[
 
 
 @setting_options(*options.ENGINE, *options.RESIDENT, *options.SAMPLING, "stats")
+@text_options("text", "file")
 def complete(
     ctx: typer.Context,
     *,
-    text: _Text = None,
-    file: Annotated[
-        str | None, typer.Option("-f", "--file", metavar="PATH", help="the text is in this file")
-    ] = None,
     candidates: _Candidates = 1,
     stop: options.Stop = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object with all continuations")] = False,
+    given: Given,
     flags: options.Flags,
 ) -> int:
     """Continue a text as it is: every model can, those without a chat template too.
@@ -55,7 +50,7 @@ def complete(
     app = app_context(ctx)
     settings = app.resolve_settings(flags).settings
     sampling_from(settings, Sampling(), stop or ())  # a bad value is told before a model is loaded
-    prompt = read_prompt(app, settings, text, file, as_chat=False)
+    prompt = given.prompt(app, settings)
     streams = candidates == 1 and not as_json
     views: list[View] = [prefill_progress(app, counts_reply=not streams)]
     with closing(app.open_engine(settings)) as engine:

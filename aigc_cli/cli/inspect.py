@@ -9,18 +9,14 @@ from aigc_cli.cli.inspect_attention import attention
 from aigc_cli.cli.inspect_next import layers, next_token
 from aigc_cli.cli.inspect_step import step
 from aigc_cli.cli.inspecting import (
+    OUTPUT,
     PLACE,
-    AsChat,
-    AsJson,
-    File,
-    Force,
-    Html,
+    TEXT,
+    Given,
     Screen,
-    Words,
     local_options,
     n_characters,
-    read_prompt,
-    target,
+    text_options,
     token_facts,
     views,
 )
@@ -48,22 +44,18 @@ inspect_app.command()(layers)
 
 @inspect_app.command()
 @setting_options(*PLACE)
+@text_options(*TEXT, *OUTPUT)
 def tokens(
     ctx: typer.Context,
     *,
-    text: Words = None,
-    file: File = None,
-    chat: AsChat = False,
-    as_json: AsJson = False,
-    html: Html = None,
-    force: Force = False,
+    given: Given,
     flags: Flags,
 ) -> int:
     """Show a text as the model reads it: token by token, with ids."""
     app = app_context(ctx)
     settings = app.resolve_settings(flags).settings
-    goal = target(app, html, as_json=as_json, force=force)
-    prompt = read_prompt(app, settings, text, file, as_chat=chat)
+    goal = given.target(app)
+    prompt = given.prompt(app, settings)
     found, n_ctx, model = _tokens(app, settings, prompt)
     summary = _count_line(found, prompt, n_ctx)
     goal.deliver(

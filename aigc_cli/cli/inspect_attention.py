@@ -6,17 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aigc_cli.cli.inspecting import (
+    OUTPUT,
     PLACE,
-    AsChat,
-    AsJson,
-    File,
-    Force,
-    Html,
+    TEXT,
+    Given,
     Screen,
-    Words,
     open_inspector,
-    read_prompt,
-    target,
+    text_options,
     token_facts,
     views,
 )
@@ -79,20 +75,16 @@ class _Found:
 
 
 @setting_options(*PLACE)
+@text_options(*TEXT, *OUTPUT)
 def attention(
     ctx: typer.Context,
     *,
-    text: Words = None,
     layer: _Layer = MEAN,
     head: _Head = MEAN,
     token: _TokenAt = None,
     rollout: _Rollout = False,
     no_sink: _NoSink = False,
-    file: File = None,
-    chat: AsChat = False,
-    as_json: AsJson = False,
-    html: Html = None,
-    force: Force = False,
+    given: Given,
     flags: Flags,
 ) -> int:
     """Show which earlier tokens each token looked at: a heat map."""
@@ -101,8 +93,8 @@ def attention(
     one_layer, one_head = _number("layer", layer, ALL, MEAN), _number("head", head, MEAN)
     if rollout and layer != MEAN:
         raise UsageError("--rollout goes through all layers", "leave --layer out")
-    goal = target(app, html, as_json=as_json, force=force)
-    prompt = read_prompt(app, settings, text, file, as_chat=chat)
+    goal = given.target(app)
+    prompt = given.prompt(app, settings)
     with open_inspector(app, settings, prompt) as inspector:
         tokens = views(inspector.tokens(prompt))
         if token is not None and token >= len(tokens):

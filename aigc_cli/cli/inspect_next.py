@@ -6,19 +6,15 @@ import typer
 
 from aigc_cli.chat.prompt import sampling_from
 from aigc_cli.cli.inspecting import (
+    OUTPUT,
     PLACE,
-    AsChat,
-    AsJson,
-    File,
-    Force,
-    Html,
+    TEXT,
+    Given,
     Screen,
-    Words,
     open_inspector,
     piece_facts,
-    read_prompt,
-    target,
     text_of,
+    text_options,
 )
 from aigc_cli.cli.options import SAMPLING, Flags, app_context, setting_options
 from aigc_cli.engine.base import Sampling
@@ -40,16 +36,12 @@ Top = Annotated[int, typer.Option("--top", metavar="N", min=1, max=MOST_SHOWN, h
 
 
 @setting_options(*PLACE, *CHAIN)
+@text_options(*TEXT, *OUTPUT)
 def next_token(
     ctx: typer.Context,
     *,
-    text: Words = None,
     top: Top = 15,
-    file: File = None,
-    chat: AsChat = False,
-    as_json: AsJson = False,
-    html: Html = None,
-    force: Force = False,
+    given: Given,
     flags: Flags,
 ) -> int:
     """Show how probable the next tokens are; with sampling options, what each sampler leaves.
@@ -59,8 +51,8 @@ def next_token(
     app = app_context(ctx)
     settings = app.resolve_settings(flags).settings
     sampling = chosen_sampling(app, settings, flags)
-    goal = target(app, html, as_json=as_json, force=force)
-    prompt = read_prompt(app, settings, text, file, as_chat=chat)
+    goal = given.target(app)
+    prompt = given.prompt(app, settings)
     with open_inspector(app, settings, prompt) as inspector:
         found = inspector.next(prompt, top, sampling)
         model = inspector.options.name
@@ -161,23 +153,19 @@ def _page(text: str, found: "Distribution", model: str) -> str:
 
 
 @setting_options(*PLACE)
+@text_options(*TEXT, *OUTPUT)
 def layers(
     ctx: typer.Context,
     *,
-    text: Words = None,
     top: Top = 4,
-    file: File = None,
-    chat: AsChat = False,
-    as_json: AsJson = False,
-    html: Html = None,
-    force: Force = False,
+    given: Given,
     flags: Flags,
 ) -> int:
     """Show the best guesses for the next token after each layer: how the answer forms."""
     app = app_context(ctx)
     settings = app.resolve_settings(flags).settings
-    goal = target(app, html, as_json=as_json, force=force)
-    prompt = read_prompt(app, settings, text, file, as_chat=chat)
+    goal = given.target(app)
+    prompt = given.prompt(app, settings)
     with open_inspector(app, settings, prompt) as inspector:
         found = inspector.layers(prompt, top)
         model = inspector.options.name

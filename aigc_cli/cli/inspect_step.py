@@ -8,13 +8,12 @@ import typer
 from aigc_cli.cli.inspect_next import CHAIN, Top, chosen_sampling, draw, summary
 from aigc_cli.cli.inspecting import (
     PLACE,
-    AsChat,
-    File,
+    TEXT,
+    Given,
     Screen,
-    Words,
     open_inspector,
-    read_prompt,
     text_of,
+    text_options,
 )
 from aigc_cli.cli.options import Flags, app_context, setting_options
 from aigc_cli.cli.yes_no import ask_line
@@ -33,13 +32,12 @@ BACK, GO, QUIT = "u", "g", "q"
 
 
 @setting_options(*PLACE, *CHAIN)
+@text_options(*TEXT)
 def step(
     ctx: typer.Context,
     *,
-    text: Words = None,
     top: Top = 8,
-    file: File = None,
-    chat: AsChat = False,
+    given: Given,
     flags: Flags,
 ) -> int:
     """Generate one token at a time, at a terminal: the model's choice or another one, and back."""
@@ -48,7 +46,7 @@ def step(
         raise UsageError("step needs a terminal to type at", "aigc inspect next --json shows one step")
     settings = app.resolve_settings(flags).settings
     sampling = chosen_sampling(app, settings, flags)
-    prompt = read_prompt(app, settings, text, file, as_chat=chat)
+    prompt = given.prompt(app, settings)
     with open_inspector(app, settings, prompt) as inspector:
         walk = inspector.walk(prompt, top, sampling)
         stepping = _Stepping(app, walk, text_of(prompt), settings.color)

@@ -1,9 +1,10 @@
 """What the commands of `aigc inspect` share: the text, the model in this process, where the result goes."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from aigc_cli.cli import stdin
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.inputs import STDIN, refuse_oversize
 from aigc_cli.cli.loading import loading_line
+from aigc_cli.cli.options import Command, option_group
 from aigc_cli.cli.report import note
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Chat, Message, Sampling, Text
@@ -26,18 +28,35 @@ if TYPE_CHECKING:
 
 PLACE = ("model", "context", "threads", "gpu_layers", "color", "system")
 
-Words = Annotated[
-    list[str] | None, typer.Argument(metavar="TEXT", help="the text; - or nothing reads standard input")
-]
-File = Annotated[str | None, typer.Option("-f", "--file", metavar="PATH", help="the text is in this file")]
-AsChat = Annotated[
-    bool, typer.Option("--chat", help="the text is a question: show it in the model's chat template")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON object instead of a drawing")]
-Html = Annotated[
-    str | None, typer.Option("--html", metavar="FILE", help="write a page for the browser instead")
-]
-Force = Annotated[bool, typer.Option("--force", help="overwrite an existing FILE")]
+_OPTIONS: Mapping[str, tuple[Any, Any]] = {
+    "text": (
+        Annotated[
+            list[str] | None,
+            typer.Argument(metavar="TEXT", help="the text; - or nothing reads standard input"),
+        ],
+        None,
+    ),
+    "file": (
+        Annotated[str | None, typer.Option("-f", "--file", metavar="PATH", help="the text is in this file")],
+        None,
+    ),
+    "chat": (
+        Annotated[
+            bool, typer.Option("--chat", help="the text is a question: show it in the model's chat template")
+        ],
+        False,
+    ),
+    "as_json": (Annotated[bool, typer.Option("--json", help="one JSON object instead of a drawing")], False),
+    "html": (
+        Annotated[
+            str | None, typer.Option("--html", metavar="FILE", help="write a page for the browser instead")
+        ],
+        None,
+    ),
+    "force": (Annotated[bool, typer.Option("--force", help="overwrite an existing FILE")], False),
+}
+TEXT = ("text", "file", "chat")
+OUTPUT = ("as_json", "html", "force")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +97,57 @@ class Target:
             write_rows(app, drawing(screen_of(app, settings)))
 
 
-def target(app: AppContext, html: str | None, *, as_json: bool, force: bool) -> Target:
-    """Check the file before the work is done.
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a command was given: the text, and where the result goes."""
 
-    Raises:
-        FileError: it exists, or can't be written.
-    """
-    if html is not None:
-        refuse_bad_target(named_path(html, app.cwd), html, overwrite=force)
-    return Target(as_json, html)
+    text: Sequence[str] | None = None
+    file: str | None = None
+    chat: bool = False
+    as_json: bool = False
+    html: str | None = None
+    force: bool = False
+
+    def target(self, app: AppContext) -> Target:
+        """Check the file before the work is done.
+
+        Raises:
+            FileError: it exists, or can't be written.
+        """
+        if self.html is not None:
+            refuse_bad_target(named_path(self.html, app.cwd), self.html, overwrite=self.force)
+        return Target(self.as_json, self.html)
+
+    def prompt(self, app: AppContext, settings: Settings) -> Text | Chat:
+        """The text as it is, or as a question to the model.
+
+        Raises:
+            UsageError: there is none, or it is given twice.
+            FileError: it can't be read.
+        """
+        words = list(self.text or ())
+        if self.file is not None and words:
+            raise UsageError("the text is given twice", "either TEXT or -f FILE")
+        if STDIN in (self.file, *words) or (self.file is None and not words and not app.stdin.isatty()):
+            text = stdin.read_stdin(app)
+        elif self.file is not None:
+            text = read_text(named_path(self.file, app.cwd), self.file)
+        else:
+            text = " ".join(words)
+        text = well_formed(text)
+        if not text:
+            raise UsageError("there is no text to inspect", "aigc inspect tokens 'def main():', or -f FILE")
+        return Chat((*system_message(settings.system), Message("user", text))) if self.chat else Text(text)
+
+
+def text_options(*names: str) -> Callable[[Command], Command]:
+    """Add these options to a command that takes them together as `given`."""
+    options = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in _OPTIONS.items()
+        if name in names
+    ]
+    return option_group("given", options, lambda values: Given(**values))
 
 
 def screen_of(app: AppContext, settings: Settings) -> Screen:
@@ -98,30 +159,6 @@ def screen_of(app: AppContext, settings: Settings) -> Screen:
 def write_rows(app: AppContext, rows: Sequence[str]) -> None:
     """Write lines to standard output."""
     app.stdout.write("".join(f"{row}\n" for row in rows))
-
-
-def read_prompt(
-    app: AppContext, settings: Settings, words: Sequence[str] | None, file: str | None, *, as_chat: bool
-) -> Text | Chat:
-    """The text as it is, or as a question to the model.
-
-    Raises:
-        UsageError: there is none, or it is given twice.
-        FileError: it can't be read.
-    """
-    words = list(words or ())
-    if file is not None and words:
-        raise UsageError("the text is given twice", "either TEXT or -f FILE")
-    if STDIN in (file, *words) or (file is None and not words and not app.stdin.isatty()):
-        text = stdin.read_stdin(app)
-    elif file is not None:
-        text = read_text(named_path(file, app.cwd), file)
-    else:
-        text = " ".join(words)
-    text = well_formed(text)
-    if not text:
-        raise UsageError("there is no text to inspect", "aigc inspect tokens 'def main():', or -f FILE")
-    return Chat((*system_message(settings.system), Message("user", text))) if as_chat else Text(text)
 
 
 def n_characters(prompt: Text | Chat) -> int:

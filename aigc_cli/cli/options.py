@@ -7,7 +7,7 @@ own help, type and choices, and hands the values over as one argument, `flags`, 
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -17,6 +17,7 @@ from aigc_cli.cli.context import AppContext
 from aigc_cli.config import Settings, Value
 
 Flags = dict[str, Value]
+Command = Callable[..., int]
 
 ENGINE = ("model", "context", "threads", "gpu_layers", "base_url")
 SAMPLING = (
@@ -60,26 +61,31 @@ def app_context(ctx: typer.Context) -> AppContext:
     return app
 
 
-def setting_options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def setting_options(*names: str) -> Callable[[Command], Command]:
     """Add an option for each of these settings to a command that takes them together as `flags`."""
+    return option_group("flags", [_option(name) for name in names], dict)
 
-    def with_options(command: Callable[..., int]) -> Callable[..., int]:
-        """The command with one parameter more for each setting, and without `flags`."""
+
+def option_group(
+    group: str, options: Sequence[inspect.Parameter], gather: Callable[[dict[str, Any]], object]
+) -> Callable[[Command], Command]:
+    """Add these options to a command that takes them together, as `gather` makes it, as `group`."""
+
+    def with_options(command: Command) -> Command:
+        """The command with one parameter more for each option, and without the group's."""
         signature = inspect.signature(command, eval_str=True)
-        own = [parameter for parameter in signature.parameters.values() if parameter.name != "flags"]
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [
-            _option(name) for name in names
-        ]
+        own = [parameter for parameter in signature.parameters.values() if parameter.name != group]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [*options]
 
         @functools.wraps(command)
-        def with_flags(**given: Any) -> int:
-            flags: Flags = {name: given.pop(name) for name in names}
-            return command(**given, flags=flags)
+        def grouped(**given: Any) -> int:
+            taken = {option.name: given.pop(option.name) for option in options}
+            return command(**given, **{group: gather(taken)})
 
-        with_flags.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
+        grouped.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
         # PEP 362: the signature that introspection sees, which is how typer learns of a command's options
-        vars(with_flags)["__signature__"] = signature.replace(parameters=parameters)
-        return with_flags
+        vars(grouped)["__signature__"] = signature.replace(parameters=parameters)
+        return grouped
 
     return with_options
 

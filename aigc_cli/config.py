@@ -161,6 +161,11 @@ class Directories:
         return self.cache / "kv"
 
     @property
+    def headers(self) -> Path:
+        """What the headers of model files said."""
+        return self.cache / "headers"
+
+    @property
     def config_file(self) -> Path:
         """The user's settings."""
         return self.config / "config.toml"

@@ -199,13 +199,15 @@ def local_options(app: AppContext, settings: Settings) -> "InspectionOptions":
     from aigc_cli.cli.wanted_model import model_on_disk  # the catalogue and its store
     from aigc_cli.engine.connect import devices, machine_with, n_threads, placement_of
     from aigc_cli.engine.inspection import InspectionOptions  # numpy and llama.cpp, 0.3 s
+    from aigc_cli.models.known_headers import known_header
 
     if settings.base_url:
         note(app, f"a model can only be looked into on this machine: {settings.base_url} is not asked")
     found = devices()
     machine = machine_with(found)
     model = model_on_disk(app, settings, lambda: machine)
-    place = placement_of(settings, model.path, found, machine)
+    header = known_header(model.path, app.directories.headers)
+    place = placement_of(settings, header, found, machine)
     return InspectionOptions(
         model.path, model.name, place.n_ctx, n_threads(settings, machine), place.n_gpu_layers
     )

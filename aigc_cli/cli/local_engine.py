@@ -19,4 +19,4 @@ def open_local_engine(app: AppContext, settings: Settings) -> Engine:
     machine = machine_with(found)
     model = model_on_disk(app, settings, lambda: machine)
     with loading_line(app, model.name):
-        return open_engine(settings, model, found, machine, app.clock, kv_directory=app.directories.kv)
+        return open_engine(settings, model, found, machine, app.clock, directories=app.directories)

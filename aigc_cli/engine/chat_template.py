@@ -91,7 +91,7 @@ class ReplyMemory:
 class _Generation(Extension):
     """`{% generation %}` marks what was trained on; what it encloses is rendered as it is."""
 
-    tags = frozenset(("generation",))
+    tags = {"generation"}  # noqa: RUF012  # the base class says so
 
     def parse(self, parser: Parser) -> list[Node]:
         """Only the enclosed nodes stay."""

@@ -5,17 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aigc_cli.config import Settings
+from aigc_cli.config import Directories, Settings
 from aigc_cli.engine.base import Sampling
 from aigc_cli.engine.placement import Device, Placement, place
 from aigc_cli.models.catalog import ModelSpec
-from aigc_cli.models.gguf import read_header
+from aigc_cli.models.gguf import GgufHeader
+from aigc_cli.models.known_headers import known_header
 from aigc_cli.models.machine import Machine, this_machine
 from aigc_cli.models.store import StoredModel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from aigc_cli.engine.llama import LlamaEngine
 
 # Names of a publisher's generation_config.json -> ours.
@@ -48,10 +47,12 @@ def recommended_sampling(spec: ModelSpec | None) -> Sampling:
     return replace(Sampling(), **values)  # type: ignore[arg-type]  # the catalog's numbers fit their fields
 
 
-def placement_of(settings: Settings, path: "Path", found: Sequence[Device], machine: Machine) -> Placement:
+def placement_of(
+    settings: Settings, header: GgufHeader, found: Sequence[Device], machine: Machine
+) -> Placement:
     """Context window and GPU layers for a model file under these settings."""
     return place(
-        read_header(path),
+        header,
         found,
         free_ram_bytes=machine.available_bytes,
         n_ctx=settings.context,
@@ -71,27 +72,34 @@ def open_engine(
     machine: Machine,
     clock: Callable[[], float],
     *,
-    kv_directory: "Path | None" = None,
+    directories: Directories,
 ) -> "LlamaEngine":
-    """Load a model into this process; KV prefixes are saved in `kv_directory`, if there is one.
+    """Load a model into this process; KV prefixes and what is known of model files are kept on disk.
 
     Raises:
         ModelError: the file is damaged, or the memory does not hold it.
         ConfigError: a setting that this model can't have.
     """
-    from aigc_cli.engine.llama import EngineOptions, LlamaEngine  # loads llama.cpp, 0.2 s
+    from aigc_cli.engine.loading import ModelLoading  # loads llama.cpp
 
-    placement = placement_of(settings, model.path, found, machine)
-    options = EngineOptions(
-        path=model.path,
-        name=model.name,
-        n_ctx=placement.n_ctx,
-        n_threads=n_threads(settings, machine),
-        n_gpu_layers=placement.n_gpu_layers,
-        guard_loops=settings.loop_guard,
-        sampling=recommended_sampling(model.spec),
-        sha256=model.sha256,
-        kv_directory=kv_directory,
-        kv_limit_bytes=int(settings.kv_cache_gb * 1e9),
-    )
-    return LlamaEngine(options, clock)
+    header = known_header(model.path, directories.headers)
+    placement = placement_of(settings, header, found, machine)
+    with ModelLoading(model.path, n_gpu_layers=placement.n_gpu_layers) as loading:
+        from aigc_cli.engine.llama import (
+            EngineOptions,
+            LlamaEngine,
+        )  # numpy and jinja2: while the file is read
+
+        options = EngineOptions(
+            path=model.path,
+            name=model.name,
+            n_ctx=placement.n_ctx,
+            n_threads=n_threads(settings, machine),
+            n_gpu_layers=placement.n_gpu_layers,
+            guard_loops=settings.loop_guard,
+            sampling=recommended_sampling(model.spec),
+            sha256=model.sha256,
+            kv_directory=directories.kv,
+            kv_limit_bytes=int(settings.kv_cache_gb * 1e9),
+        )
+        return LlamaEngine(options, clock, loading)

@@ -65,11 +65,12 @@ def inspect_model(settings: Settings, model: StoredModel, report: LibraryReport)
     Raises:
         ModelError: the file is damaged, or the memory does not hold it.
     """
-    placement = placement_of(settings, model.path, report.devices, report.machine)
+    header = read_header(model.path)
+    placement = placement_of(settings, header, report.devices, report.machine)
     return ModelReport(
         placement=placement,
         n_threads=n_threads(settings, report.machine),
-        memory=read_header(model.path).memory(placement.n_ctx),
+        memory=header.memory(placement.n_ctx),
     )
 
 

@@ -8,7 +8,6 @@ import sys
 from collections import deque
 from enum import IntEnum
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from aigc_cli.engine.bindings import import_bindings
@@ -119,6 +118,8 @@ def build_features() -> dict[str, str]:
 
 def library_version() -> str:
     """Version of the bindings, which pin the llama.cpp sources they were built from."""
+    from importlib.metadata import version  # 20 ms, for reports only
+
     return version("llama-cpp-python")
 
 

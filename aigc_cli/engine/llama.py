@@ -16,6 +16,7 @@ from aigc_cli.engine.context import FLASH_ATTENTION_AUTO, Context, ContextOption
 from aigc_cli.engine.decode import Decoding
 from aigc_cli.engine.infill import infill_tokens
 from aigc_cli.engine.kv_store import KvStore
+from aigc_cli.engine.loading import ModelLoading
 from aigc_cli.engine.logprobs import LogprobReader
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.reply import Limits, Reply
@@ -79,8 +80,10 @@ class LlamaEngine:
     before is rendered. All native calls but `abort` and tokenizing happen in the worker.
     """
 
-    def __init__(self, options: EngineOptions, clock: Callable[[], float]) -> None:
-        """Load the model. Ctrl-C gives the load up.
+    def __init__(
+        self, options: EngineOptions, clock: Callable[[], float], loading: ModelLoading | None = None
+    ) -> None:
+        """Load the model, or wait for the one that is being loaded. Ctrl-C gives the load up.
 
         Raises:
             ModelLoadError: llama.cpp refused the file, or memory ran out.
@@ -93,13 +96,17 @@ class LlamaEngine:
         self._batch_costs = BatchCosts()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llama.cpp")
         self._closing = threading.Event()
-        loading = self._worker.submit(self._load)
-        try:
-            self._model, self._context = loading.result()
-        except BaseException:
-            self._closing.set()
-            self._worker.shutdown(wait=True)
-            raise
+        with loading or ModelLoading(
+            options.path, n_gpu_layers=options.n_gpu_layers, repack_weights=options.repack_weights
+        ) as started:
+            opening = self._worker.submit(self._make_context, started)
+            try:
+                self._model, self._context = opening.result()
+            except BaseException:
+                self._closing.set()
+                started.give_up()
+                self._worker.shutdown(wait=True)
+                raise
         self._template: ChatTemplate | None = None
         self.info = EngineInfo(
             model=options.name,
@@ -109,14 +116,8 @@ class LlamaEngine:
             has_infill=self._model.fill_tokens is not None,
         )
 
-    def _load(self) -> tuple[Model, Context]:
-        options = self._options
-        model = Model(
-            options.path,
-            n_gpu_layers=options.n_gpu_layers,
-            repack_weights=options.repack_weights,
-            cancelled=self._closing.is_set,
-        )
+    def _make_context(self, loading: ModelLoading) -> tuple[Model, Context]:
+        options, model = self._options, loading.result()
         try:
             on_evict = self._saved.save if self._saved else lambda _sequence: None
             return model, Context(model, ContextOptions(options.n_ctx, options.n_threads), on_evict)

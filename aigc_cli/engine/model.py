@@ -4,12 +4,14 @@ import ctypes
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aigc_cli.engine import library
-from aigc_cli.engine.infill import FillTokens
 from aigc_cli.engine.library import lib
 from aigc_cli.errors import EngineError, Interrupted, ModelLoadError
+
+if TYPE_CHECKING:
+    from aigc_cli.engine.infill import FillTokens
 
 PIECE_BYTES = 256  # most pieces are short; the library says how much a longer one needs
 
@@ -100,7 +102,7 @@ class Model:
             tokens = (lib.llama_token * capacity)()
             count = lib.llama_tokenize(self.vocab, utf8, len(utf8), tokens, capacity, add_bos, special)
             if count >= 0:
-                return tokens[:count]
+                return list(tokens[:count])
             capacity = -count
 
     def is_token(self, text: str) -> bool:
@@ -136,8 +138,10 @@ class Model:
         return bool(lib.llama_vocab_is_eog(self.vocab, token)) or token in self._gap_marks
 
     @cached_property
-    def fill_tokens(self) -> FillTokens | None:
+    def fill_tokens(self) -> "FillTokens | None":
         """The control tokens for filling in the middle; None for a model without."""
+        from aigc_cli.engine.infill import FillTokens  # imports numpy: not before the file is being read
+
         vocab = self.vocab
         marks = FillTokens(
             prefix=lib.llama_vocab_fim_pre(vocab),

@@ -111,9 +111,10 @@ class Resident:
         finally:
             imported.set()
         settings = replace(Settings(), **self._launch.settings)  # type: ignore[arg-type]  # as they were checked
-        kv = self._launch.directories.kv
-        machine = machine_with(found)
-        return open_engine(settings, self._launch.model, found, machine, time.perf_counter, kv_directory=kv)
+        launch, machine = self._launch, machine_with(found)
+        return open_engine(
+            settings, launch.model, found, machine, time.perf_counter, directories=launch.directories
+        )
 
     def _make_app(self, engine: "LlamaEngine") -> "ASGIApp":
         from aigc_cli.serve.app import ServeOptions, Service, serve_app

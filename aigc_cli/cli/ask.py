@@ -107,23 +107,48 @@ def ask(
     system = settings.system if flags["system"] is not None else None
     top_logprobs = N_ALTERNATIVES if confidence else None
     asked = _Asked(inputs, constraint, tuple(stop or ()), goes_on, kept, system, top_logprobs)
-    shown = [] if code or as_json else [_view(app, settings, raw=raw, confidence=confidence)]
-    views: list[View] = [prefill_progress(app, counts_reply=not shown), *shown]
+    form = _Form(code=code, as_json=as_json, raw=raw, confidence=confidence)
     with closing(app.open_engine(settings)) as engine:
-        reply = _reply(app, settings, engine, asked, views)
+        reply = _reply(app, settings, engine, asked, form.views(app, settings))
         info = engine.info
-    if as_json:
-        _print_json(app, reply, info.model)
-    elif code:
-        _print_code(app, settings, reply, raw=raw)
-    elif isinstance(constraint, Choices) and not app.stdout.isatty():
-        app.stdout.write("\n")  # a choice is a line; other replies stay as the model wrote them
-    if confidence and reply.text and not (as_json and reply.tokens):
-        tell_doubts(app, reply.tokens)
-    if settings.stats:
-        app.stderr.write(f"{stats_line(reply.done)}\n")
+    form.finish(app, settings, reply, info.model, is_choice=isinstance(constraint, Choices))
     raise_unless_whole(app, reply, settings, info.n_ctx)
     return ExitCode.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """In which form the reply is printed."""
+
+    code: bool
+    as_json: bool
+    raw: bool
+    confidence: bool
+
+    def views(self, app: AppContext, settings: Settings) -> "list[View]":
+        """What shows the reply while it comes."""
+        shown = [] if self.code or self.as_json else [self._view(app, settings)]
+        return [prefill_progress(app, counts_reply=not shown), *shown]
+
+    def _view(self, app: AppContext, settings: Settings) -> "View":
+        if self.confidence and not self.raw:
+            return confidence_view(app, settings)
+        return open_view(app.stdout, app.env, settings, raw=self.raw)
+
+    def finish(
+        self, app: AppContext, settings: Settings, reply: Reply, model: str, *, is_choice: bool
+    ) -> None:
+        """Print what is printed at the end."""
+        if self.as_json:
+            app.stdout.write(json.dumps(_as_json(reply, model), ensure_ascii=False) + "\n")
+        elif self.code:
+            _print_code(app, settings, reply, raw=self.raw)
+        elif is_choice and not app.stdout.isatty():
+            app.stdout.write("\n")  # a choice is a line; other replies stay as the model wrote them
+        if self.confidence and reply.text and not (self.as_json and reply.tokens):
+            tell_doubts(app, reply.tokens)
+        if settings.stats:
+            app.stderr.write(f"{stats_line(reply.done)}\n")
 
 
 def _reply(
@@ -166,14 +191,6 @@ def _read_inputs(
         raise
 
 
-def _view(app: AppContext, settings: Settings, *, raw: bool, confidence: bool) -> "View":
-    return (
-        confidence_view(app, settings)
-        if confidence and not raw
-        else open_view(app.stdout, app.env, settings, raw=raw)
-    )
-
-
 def _request(asked: _Asked, settings: Settings, sampling: Sampling) -> Request:
     messages = (*system_message(settings.system), Message("user", asked.inputs.message))
     return Request(
@@ -193,10 +210,6 @@ def _print_code(app: AppContext, settings: Settings, reply: Reply, *, raw: bool)
         raise NoCodeInReply(
             "the reply holds no code", "ask for code outright; without --code the reply is shown"
         )
-
-
-def _print_json(app: AppContext, reply: Reply, model: str) -> None:
-    app.stdout.write(json.dumps(_as_json(reply, model), ensure_ascii=False) + "\n")
 
 
 def _as_json(reply: Reply, model: str) -> dict[str, Any]:

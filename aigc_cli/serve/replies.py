@@ -3,6 +3,7 @@
 Three dialects: OpenAI's chat, OpenAI's older text completions, and llama-server's own for /infill.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -166,16 +167,14 @@ class ChatDialect:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class TextDialect:
-    """/v1/completions."""
+class _PlainChunks(ABC):
+    """What the dialects share whose chunks hold a text and no message."""
 
-    head: Head
-    end_mark: bool = True
+    __slots__ = ()
 
-    def _chunk(self, index: int, text: str, reason: str | None = None, **extra: Any) -> Json:
-        choice = {"index": index, "text": text, "logprobs": extra.pop("logprobs", None)}
-        return self.head.chunk("text_completion", [choice | {"finish_reason": reason}], extra)
+    @abstractmethod
+    def _chunk(self, index: int, text: str, **extra: Any) -> Json:
+        """A chunk of one candidate."""
 
     def opening(self, n_candidates: int) -> Iterator[Json]:  # noqa: ARG002  # the dialect's signature
         """Nothing."""
@@ -189,6 +188,19 @@ class TextDialect:
         """A chunk without text."""
         return self._chunk(0, "", prompt_progress=prompt_progress(prefill, elapsed_ms))
 
+
+@dataclass(frozen=True, slots=True)
+class TextDialect(_PlainChunks):
+    """/v1/completions."""
+
+    head: Head
+    end_mark: bool = True
+
+    def _chunk(self, index: int, text: str, **extra: Any) -> Json:
+        choice = {"index": index, "text": text, "logprobs": extra.pop("logprobs", None)}
+        choice["finish_reason"] = extra.pop("finish_reason", None)
+        return self.head.chunk("text_completion", [choice], extra)
+
     def delta(self, delta: Delta, before: Candidate) -> Json:
         """A piece of text."""
         logprobs = text_logprobs(delta.tokens, len(before.text)) if delta.tokens else None
@@ -199,7 +211,7 @@ class TextDialect:
         """Why each candidate ended, then the counts if they are wanted."""
         for index, candidate in enumerate(candidates):
             extra = own_words(candidate.finish_reason) | {"timings": timings(candidate.stats)}
-            yield self._chunk(index, "", FINISH_REASONS[candidate.finish_reason], **extra)
+            yield self._chunk(index, "", finish_reason=FINISH_REASONS[candidate.finish_reason], **extra)
         if include_usage:
             yield self.head.chunk("text_completion", [], _counts(candidates))
 
@@ -224,7 +236,7 @@ def _counts(candidates: Sequence[Candidate]) -> Json:
 
 
 @dataclass(frozen=True, slots=True)
-class InfillDialect:
+class InfillDialect(_PlainChunks):
     """/infill, as llama-server answers it; `fields` are the only ones wanted, none: all."""
 
     head: Head
@@ -233,18 +245,6 @@ class InfillDialect:
 
     def _chunk(self, index: int, text: str, **extra: Any) -> Json:
         return {"index": index, "content": text, "tokens": [], "stop": False, **extra}
-
-    def opening(self, n_candidates: int) -> Iterator[Json]:  # noqa: ARG002  # the dialect's signature
-        """Nothing."""
-        yield from ()
-
-    def waiting(self, ahead: int) -> Json:
-        """A chunk without text."""
-        return self._chunk(0, "", x_aigc={"queue": ahead})
-
-    def progress(self, prefill: Prefill, elapsed_ms: float) -> Json:
-        """A chunk without text."""
-        return self._chunk(0, "", prompt_progress=prompt_progress(prefill, elapsed_ms))
 
     def delta(self, delta: Delta, before: Candidate) -> Json:  # noqa: ARG002  # the dialect's signature
         """A piece of text."""

@@ -73,8 +73,11 @@ def open_engine(
     clock: Callable[[], float],
     *,
     directories: Directories,
+    on_reading: Callable[[], None] = lambda: None,
 ) -> "LlamaEngine":
     """Load a model into this process; KV prefixes and what is known of model files are kept on disk.
+
+    `on_reading` is called when llama.cpp has begun to read the file, and Python has time for other work.
 
     Raises:
         ModelError: the file is damaged, or the memory does not hold it.
@@ -85,6 +88,7 @@ def open_engine(
     header = known_header(model.path, directories.headers)
     placement = placement_of(settings, header, found, machine)
     with ModelLoading(model.path, n_gpu_layers=placement.n_gpu_layers) as loading:
+        on_reading()
         from aigc_cli.engine.llama import (
             EngineOptions,
             LlamaEngine,

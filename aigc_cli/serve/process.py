@@ -19,7 +19,6 @@ from aigc_cli.serve.engine_log import STARTED, redirect_output, rotate_if_long
 from aigc_cli.serve.launch import Launch
 from aigc_cli.serve.lifecycle import Lifecycle
 from aigc_cli.serve.socket_place import SocketPlace
-from aigc_cli.serve.stopping import remove_own_socket
 from aigc_cli.serve.totals import Totals
 
 if TYPE_CHECKING:
@@ -73,11 +72,11 @@ class Resident:
 
     def serve(self, descriptor: int) -> None:
         """Load the model while the server is imported; answer until the lifecycle says to leave."""
-        imported = threading.Event()
-        loader = threading.Thread(target=self._load, args=(imported,), name="loader")
+        is_reading = threading.Event()
+        loader = threading.Thread(target=self._load, args=(is_reading,), name="loader")
         loader.start()
-        # llama.cpp's module first, the server's while the file is read: both at once would share one GIL
-        imported.wait()
+        # what leads to the model first, the server while its file is read: both at once would share one GIL
+        is_reading.wait()
         from aigc_cli.serve.control import ResidentApp
         from aigc_cli.serve.unix_server import UnixServer
 
@@ -92,9 +91,9 @@ class Resident:
             self._engine.close()
         _log.info("engine ends after %.0f s", time.monotonic() - self._started_s)
 
-    def _load(self, imported: threading.Event) -> None:
+    def _load(self, is_reading: threading.Event) -> None:
         try:
-            self._engine = self._open_engine(imported)
+            self._engine = self._open_engine(is_reading)
             app = self._make_app(self._engine)
         except Exception as error:  # noqa: BLE001  # whatever it is, the clients that wait are told
             _log.exception("the model can't be loaded")
@@ -105,16 +104,21 @@ class Resident:
             _log.info("loaded in %.2f s", time.monotonic() - self._started_s)
             self._loading.set_result(app)
 
-    def _open_engine(self, imported: threading.Event) -> "LlamaEngine":
+    def _open_engine(self, is_reading: threading.Event) -> "LlamaEngine":
+        settings = replace(Settings(), **self._launch.settings)  # type: ignore[arg-type]  # as they were checked
         try:
             found = devices()
+            return open_engine(
+                settings,
+                self._launch.model,
+                found,
+                machine_with(found),
+                time.perf_counter,
+                directories=self._launch.directories,
+                on_reading=is_reading.set,
+            )
         finally:
-            imported.set()
-        settings = replace(Settings(), **self._launch.settings)  # type: ignore[arg-type]  # as they were checked
-        launch, machine = self._launch, machine_with(found)
-        return open_engine(
-            settings, launch.model, found, machine, time.perf_counter, directories=launch.directories
-        )
+            is_reading.set()
 
     def _make_app(self, engine: "LlamaEngine") -> "ASGIApp":
         from aigc_cli.serve.app import ServeOptions, Service, serve_app
@@ -129,6 +133,8 @@ class Resident:
 
     def _watch(self, server: "UnixServer", inode: int) -> None:
         """Leave when it is time: first out of sight, then after whoever came at the last moment."""
+        from aigc_cli.serve.stopping import remove_own_socket  # a client of HTTP, not needed to start
+
         reason = self._lifecycle.wait()
         _log.info("engine leaves: %s", reason)
         try:

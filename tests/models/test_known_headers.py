@@ -79,7 +79,8 @@ def test_a_file_that_changed_is_read_again(model: Path, headers: Path, tmp_path:
             lambda text, name=name, value=value: _with(text, name, value)
             for name, value in [
                 ("n_layers", "2"), ("n_layers", -1), ("n_layers", True), ("layer_bytes", [1.5]),
-                ("layer_bytes", 3), ("metadata", [1]), ("metadata", {"a": [1]}), ("architecture", 5), ("chat_template", 1),
+                ("layer_bytes", 3), ("metadata", [1]), ("metadata", {"a": [1]}), ("architecture", 5),
+                ("chat_template", 1),
             ]
         ),
     ],

@@ -228,7 +228,9 @@ class LlamaEngine:
         sampling = request.sampling
         sampler, closing_tokens = self._sampler(request, number)
         stack.callback(sampler.close)
-        limits = Limits(sampling.max_tokens, sampling.stop, self._options.guard_loops, closing_tokens)
+        copied = self._model.tokenize(request.prediction, special=False)
+        guards = self._options.guard_loops
+        limits = Limits(sampling.max_tokens, sampling.stop, guards, closing_tokens, tuple(copied))
         asked = request.top_logprobs
         probabilities = None if asked is None else LogprobReader(self._model, asked)
         return Reply(sampler, self._model, limits, number=number, probabilities=probabilities)

@@ -162,7 +162,7 @@ class RemoteEngine(Engine):
     def _loop_watch(self, request: Request, server: ServerInfo) -> LoopWatch | None:
         """None where several replies come mixed: ending one would end all."""
         watches = self._expected.guard_loops and server.dialect is not AIGC and request.candidates == 1
-        return LoopWatch() if watches else None
+        return LoopWatch(request.prediction) if watches else None
 
     def _chunks(self, answer: Answer) -> Iterable[Chunk | None]:
         if is_web_page(answer):

@@ -51,6 +51,7 @@ class Limits:
         max_tokens: None is what the window leaves.
         stop: stop strings.
         guard_loops: end a reply that repeats itself.
+        copied: tokens of a text that the reply may copy; what repeats in it is no loop.
         closing_tokens: tokens kept free to bring a constrained reply to its end; 0 is none.
     """
 
@@ -58,6 +59,7 @@ class Limits:
     stop: tuple[str, ...] = ()
     guard_loops: bool = True
     closing_tokens: int = 0
+    copied: tuple[int, ...] = ()
 
 
 class Reply:
@@ -86,7 +88,7 @@ class Reply:
         self.number = number
         self._probabilities = probabilities
         self._detokenizer = Detokenizer(limits.stop)
-        self._guard = RepetitionGuard() if limits.guard_loops else None
+        self._guard = RepetitionGuard(limits.copied) if limits.guard_loops else None
         self._end_reason = FinishReason.STOP
         self._longest = 0
         self._texts: list[str] = []

@@ -138,6 +138,18 @@ def test_a_reply_that_repeats_itself_is_ended() -> None:
     assert done_of(events).stats.reply_tokens < 200
 
 
+def test_a_repetition_that_the_copied_text_has_too_is_no_loop() -> None:
+    table = "0, 0, 0, 0,\n" * 80
+    copied = tuple(map(ord, table))
+    events, _ = decode(table, Limits(copied=copied))
+    assert (text_of(events), done_of(events).finish_reason) == (table, FinishReason.STOP)
+    endless, _ = decode("0, 0, 0, 0,\n" * 300, Limits(copied=copied))
+    assert done_of(endless).finish_reason is FinishReason.LOOP
+    assert done_of(endless).stats.reply_tokens < 1.5 * len(table)
+    other, _ = decode("say it again\n" * 200, Limits(copied=copied))
+    assert done_of(other).stats.reply_tokens < 200
+
+
 def test_a_repeating_reply_goes_on_without_the_guard() -> None:
     events, _ = decode("say it again\n" * 50, Limits(guard_loops=False))
     assert done_of(events).finish_reason is FinishReason.STOP

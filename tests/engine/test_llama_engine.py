@@ -267,3 +267,16 @@ def test_loading_can_be_interrupted(tiny_model: Path) -> None:
     started = time.monotonic()
     assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 7
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reason"), [("0, 0, 0,\n" * 80, FinishReason.STOP), ("", FinishReason.LOOP)]
+)
+def test_a_table_of_like_lines_can_be_copied(
+    open_engine: OpenEngine, prediction: str, reason: FinishReason
+) -> None:
+    engine = open_engine(guard_loops=True)
+    request = Request(
+        Text("a table:"), Sampling(temperature=0), Choices(("0, 0, 0,\n" * 80,)), prediction=prediction
+    )
+    assert done_of(list(engine.stream(request))).finish_reason is reason

@@ -9,6 +9,7 @@ an SVG file. Nothing is retouched. The seed is fixed: the same build says the sa
 
 import argparse
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from pathlib import Path
 from pyte.screens import Char
 from rich.cells import cell_len
 
+from aigc_cli.cli.inspect_step import QUESTION as STEP_QUESTION
 from aigc_cli.config import Directories
 from tests.cli_chat.terminal import CTRL_D, ENTER, Terminal
 
@@ -30,6 +32,10 @@ COLUMNS, LINES = 80, 24
 PATIENCE_S = 300.0
 SHELL_PROMPT = "$ "
 CHAT_PROMPT = "> "
+MODEL = "qwen2.5-coder-1.5b"
+QUESTION = "Write is_even(n)."
+AREA = "def area(width, height): return width *"
+BASE = "to_base(n, b) for b up to 10. to_base(6, 2) == '110', to_base(-5, 2) == '-101'"
 # Pixels of one cell; most monospaced fonts are 0.6 as wide as high.
 CELL_WIDTH, LINE_HEIGHT, FONT_SIZE, MARGIN = 8.4, 19, 14, 14
 FOREGROUND, BACKGROUND = "#d8dee9", "#1e222a"
@@ -52,15 +58,18 @@ PALETTE = {
     "brightwhite": "#ffffff",
 }
 NORMAL = Char(" ")
+WORDS = re.compile(r"\S+(?: \S+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What a person types: the line for the shell, then lines for the chat that it starts."""
+    """What a person types: the line for the shell, then lines for the dialogue that it starts."""
 
     alt: str
     line: str
-    chat: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    prompt: str = CHAT_PROMPT
+    leave: str = CTRL_D
 
 
 SCREENS = {
@@ -75,6 +84,40 @@ SCREENS = {
         ("Write is_palindrome(s) in Python, only code.", "Make it ignore case and spaces.", "/context"),
     ),
     "models": Screen("the list of models", "aigc models"),
+    # docs/how-it-works.md, in its order
+    "how-chat": Screen("a question in the chat template", f"aigc inspect tokens --chat -s '' '{QUESTION}'"),
+    "how-tokens": Screen("a text as tokens", "aigc inspect tokens 'def fibonacci(n):  # 斐波那契数列'"),
+    "how-head": Screen(
+        "what one head looks at", f"aigc inspect attention --layer 22 --head 7 --token 8 '{AREA}'"
+    ),
+    "how-attention": Screen("the mean of all heads", f"aigc inspect attention '{AREA}'"),
+    "how-layers": Screen("the guess after each layer", f"aigc inspect layers --top 3 '{AREA}'"),
+    "how-next": Screen("the distribution", "aigc inspect next --top 8 'def fibonacci(n):'"),
+    "how-samplers": Screen(
+        "one column for each sampler",
+        "aigc inspect next --top 8 'def fibonacci(n):'"
+        " --temperature 0.50 --min-p 0.12 --top-p 0.95 --top-k 6",
+    ),
+    "how-step": Screen(
+        "one token at a time",
+        "aigc inspect step --top 3 --chat 'Write is_even(n) in Python, only the code.'",
+        ("2", "u", "g"),
+        prompt=f"{STEP_QUESTION} ",
+        leave=f"q{ENTER}",
+    ),
+    "how-cache": Screen(
+        "a chat with the counts of each reply",
+        "aigc --no-resident",
+        ("Write is_even(n) in Python, only code.", "/stats", "Now is_odd, only code.", "/stats"),
+    ),
+    "how-sure": Screen(
+        "doubtful spots of a reply",
+        'aigc ask --confidence "Python: print the ISO week number of today. Only the code."',
+    ),
+    "how-checked": Screen(
+        "a draft that an example refuses",
+        f'aigc gen "{BASE}" -o base.py --run-examples',
+    ),
 }
 
 
@@ -83,8 +126,10 @@ def capture(screen: Screen, home: Path) -> list[list[Char]]:
     folder = Path(tempfile.mkdtemp())
     env = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(FOLDER.parent.parent),  # the aigc of this tree, whichever is installed
         "HOME": str(folder),
         "AIGC_HOME": str(home),
+        "AIGC_MODEL": MODEL,
         "AIGC_SEED": "1",
         "TERM": "xterm-256color",
         "LANG": "C.UTF-8",
@@ -93,13 +138,13 @@ def capture(screen: Screen, home: Path) -> list[list[Char]]:
     terminal = Terminal(["bash", "--norc", "--noprofile"], env, folder, COLUMNS, LINES)
     try:
         _wait_for_prompt(terminal, SHELL_PROMPT)
-        _enter(terminal, screen.line, CHAT_PROMPT if screen.chat else SHELL_PROMPT)
-        for line in screen.chat:
-            _enter(terminal, line, CHAT_PROMPT)
+        _enter(terminal, screen.line, screen.prompt if screen.answers else SHELL_PROMPT)
+        for line in screen.answers:
+            _enter(terminal, line, screen.prompt)
         rows = _rows(terminal)
-        if screen.chat:
-            terminal.send(CTRL_D)
-        return rows if screen.chat else rows[:-1]  # without the prompt that waits for the next command
+        if screen.answers:
+            terminal.send(screen.leave)
+        return rows if screen.answers else rows[:-1]  # without the prompt that waits for the next command
     finally:
         terminal.close()
         shutil.rmtree(folder)
@@ -148,7 +193,7 @@ def svg(rows: Sequence[Sequence[Char]], alt: str) -> str:
         f' role="img">\n<title>{escape(alt)}</title>\n'
         f'<rect width="100%" height="100%" rx="8" fill="{BACKGROUND}"/>\n'
         f'<g font-family="ui-monospace, Menlo, Consolas, monospace" font-size="{FONT_SIZE}"'
-        f' fill="{FOREGROUND}" xml:space="preserve">\n{drawn}\n</g>\n</svg>\n'
+        f' fill="{FOREGROUND}">\n{drawn}\n</g>\n</svg>\n'
     )
 
 
@@ -163,10 +208,11 @@ def _row_tags(row: Sequence[Char], y: float) -> Iterator[str]:
         if style.bg != NORMAL.bg or style.reverse:
             fill = _colour(style.fg, FOREGROUND) if style.reverse else _colour(style.bg, BACKGROUND)
             yield f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{LINE_HEIGHT}" fill="{fill}"/>'
-        if text.strip():
+        for words in WORDS.finditer(text):  # viewers differ in what they do to a run of spaces
+            at = x + cell_len(text[: words.start()]) * CELL_WIDTH
             yield (
-                f'<text x="{x:.1f}" y="{y + FONT_SIZE}" textLength="{width:.1f}"'
-                f' lengthAdjust="spacingAndGlyphs"{_attributes(style)}>{escape(text)}</text>'
+                f'<text x="{at:.1f}" y="{y + FONT_SIZE}" textLength="{cell_len(words[0]) * CELL_WIDTH:.1f}"'
+                f' lengthAdjust="spacingAndGlyphs"{_attributes(style)}>{escape(words[0])}</text>'
             )
 
 

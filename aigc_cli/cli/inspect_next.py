@@ -108,7 +108,7 @@ def draw(found: "Distribution", screen: Screen) -> list[str]:
 def summary(found: "Distribution") -> list[str]:
     """How open the choice is, and how it falls."""
     entropy = (
-        f"entropy {found.entropy_bits:.2f} bits: as open as a choice between "
+        f"entropy {found.entropy_bits:.2f} bits: like a choice among "
         f"{2**found.entropy_bits:,.1f} equally likely tokens of {found.n_vocab:,}"
     )
     if not found.stages:

@@ -12,6 +12,7 @@ from aigc_cli.render.wrap import measure
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _BAR, _DIM, _CHOSEN = "34", "2", "1;32"
 _WIDEST_BAR, _NARROWEST_BAR, _WIDEST_LABEL = 40, 8, 20
+_LEFT = "left"
 _OUT = "out"
 _SHORT = {"penalties": "penalty", "temperature": "temp", "top_k": "top-k", "top_p": "top-p", "min_p": "min-p"}
 
@@ -82,6 +83,7 @@ def _draw_sieves(
 ) -> list[str]:
     """The samplers side by side; those that the window has no room for come below."""
     rows: list[str] = []
+    widest = max(widest, len(_LEFT))
     widths = [max(len(sieve.title), 9) + 2 for sieve in sieves]
     start = 0
     while start < len(sieves):
@@ -98,7 +100,7 @@ def _draw_sieves(
             paints = [Paint(pad(label(each.piece), widest), ""), Paint(cells, _DIM if is_out else "")]
             rows.append(_row(paints, depth))
         left = "".join(f"{sieves[n].n_left:>{widths[n]},}" for n in block)
-        rows.append(_row([Paint(pad("left", widest) + left, _DIM)], depth))
+        rows.append(_row([Paint(pad(_LEFT, widest) + left, _DIM)], depth))
         start = end
     return rows
 

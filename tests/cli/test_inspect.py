@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from aigc_cli.render.console import ColorDepth
+from aigc_cli.render.distribution import Ranked, Sieve, draw_distribution
 from tests.cli.command_line import CommandLine, Outcome
 from tests.tiny_model import N_HEADS, N_LAYERS, write_tiny_model
 
@@ -136,7 +138,14 @@ def test_sampling_options_give_a_column_each(line: CommandLine, model: Path) -> 
     drawn = inspect(line, model, "next", *options, TEXT).out
     assert "top-k 12" in drawn
     assert "out" in drawn
+    assert any(row.split()[:2] == ["left", "12"] for row in drawn.splitlines())
     assert drawn.splitlines()[-1].startswith("drawn: ")
+
+
+def test_the_count_of_survivors_is_named_beside_short_tokens() -> None:
+    ranked = [Ranked(b"a", 0.9, (0.9,))]
+    rows = draw_distribution(ranked, [Sieve("top_k", "1", 1)], b"a", ColorDepth.NONE, 80)
+    assert rows[-1].split() == ["left", "1"]
 
 
 def test_without_sampling_options_there_is_no_column(line: CommandLine, model: Path) -> None:

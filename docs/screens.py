@@ -29,7 +29,7 @@ from tests.cli_chat.terminal import CTRL_D, ENTER, Terminal
 
 FOLDER = Path(__file__).parent / "screens"
 COLUMNS, LINES = 80, 24
-PATIENCE_S = 300.0
+PATIENCE_S = 1200.0
 SHELL_PROMPT = "$ "
 CHAT_PROMPT = "> "
 MODEL = "qwen2.5-coder-1.5b"

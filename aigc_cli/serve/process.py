@@ -1,6 +1,7 @@
 """The process of a resident engine, from its first line to its last."""
 
 import faulthandler
+import importlib
 import logging
 import os
 import socket
@@ -77,6 +78,7 @@ class Resident:
         loader.start()
         # what leads to the model first, the server while its file is read: both at once would share one GIL
         is_reading.wait()
+        importlib.import_module("aigc_cli.serve.app")  # the loader's thread makes it, and is not to wait
         from aigc_cli.serve.control import ResidentApp
         from aigc_cli.serve.unix_server import UnixServer
 

@@ -280,7 +280,7 @@ def test_the_cache_grows_for_recent_conversations_and_not_for_old_ones(tmp_path:
     for number in range(1, 40):
         with context.open([number]) as sequence:
             for _ in range(3):
-                sequence.evaluate([number] * 500)
+                sequence.evaluate([number] * (FIRST_SIZE // 8))
         assert context.capacity <= 2 * FIRST_SIZE
     held = [sequence.held[0] for sequence in context.sequences if sequence.held]
     assert held[-N_WORTH_GROWING_FOR:] == [36, 37, 38, 39]

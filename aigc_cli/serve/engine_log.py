@@ -18,10 +18,13 @@ def previous_log(path: Path) -> Path:
 
 
 def rotate_if_long(path: Path, most_bytes: int = MOST_BYTES) -> bool:
-    """Set a log aside that has grown long; True if it was."""
-    if not path.exists() or path.stat().st_size <= most_bytes:
+    """Set a log aside that has grown long; True if it was, False too where that can't be done."""
+    try:
+        if path.stat().st_size <= most_bytes:
+            return False
+        path.replace(previous_log(path))
+    except OSError:
         return False
-    path.replace(previous_log(path))
     return True
 
 

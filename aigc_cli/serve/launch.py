@@ -59,6 +59,7 @@ class Launch:
             str(file),
             found.st_size,
             found.st_mtime_ns,
+            found.st_ino,  # of another file that came with the size and the time of this one
             dict(self.settings),
             str(package_root()),
             sys.prefix,

@@ -74,10 +74,10 @@ def out_of_sight(path: Path) -> None:
 
 
 def remove_stale_socket(place: SocketPlace, name: str) -> None:
-    """Remove what a process that died has left."""
+    """Remove what a process that died has left, where that can be done."""
     from filelock import FileLock  # 15 ms; seldom needed
 
-    with FileLock(place.lock(name)):
+    with suppress(OSError), FileLock(place.lock(name)):
         if not listens(place.socket(name)):
             place.socket(name).unlink(missing_ok=True)
             place.pid(name).unlink(missing_ok=True)

@@ -12,13 +12,12 @@ from typing import Protocol
 from aigc_cli.errors import UsageError
 from aigc_cli.tasks.examples import Example
 from aigc_cli.tasks.languages import Language
-from aigc_cli.tasks.run_examples import failed_examples
+from aigc_cli.tasks.run_examples import MISSING, failed_examples
 from aigc_cli.tasks.sandbox import Ending, Isolation, Limits, run_limited, without_secrets
 from aigc_cli.tasks.syntax import parse
 
 COMMAND_LIMIT_S = 120.0
 FILE_WORD = "{file}"
-EXAMPLES = "examples"  # the name of the check that runs them
 _MOST_TOLD_LINES = 20  # of a command's output: a small model loses the thread in more
 _MOST_TOLD_CHARACTERS = 2_000
 
@@ -33,6 +32,7 @@ class Verdict:
         said: what is wrong, in one line; empty if nothing is.
         detail: what is wrong, for the model, which can't ask; lines.
         doubt: what may be wrong.
+        is_wrong_result: the code runs and gives something else, which says little about where the mistake is.
     """
 
     check: str
@@ -41,6 +41,7 @@ class Verdict:
     said: str = ""
     detail: str = ""
     doubt: str = ""
+    is_wrong_result: bool = False
 
     @property
     def is_passed(self) -> bool:
@@ -132,7 +133,7 @@ class ExampleCheck:
             )
         total = len(self.examples)
         if not failures:
-            return Verdict(EXAMPLES, total, total)
+            return Verdict("examples", total, total)
         first = failures[0]
         subject = (
             f"example {first.example} failed: " if first.example else "the code fails when it is loaded: "
@@ -145,7 +146,8 @@ class ExampleCheck:
         )
         is_loaded = all(failure.example for failure in failures)
         passed = total - len(failures) if is_loaded else 0  # code that fails when it is loaded is no use
-        return Verdict(EXAMPLES, passed, total, subject + first.said, detail)
+        is_wrong = is_loaded and not first.said.startswith(MISSING)
+        return Verdict("examples", passed, total, subject + first.said, detail, is_wrong_result=is_wrong)
 
 
 def shell_line(line: str, file_name: str) -> list[str]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from aigc_cli.engine.base import Request, Sampling
 from aigc_cli.errors import ContextOverflow, UnsupportedFeature
 from aigc_cli.events import FinishReason
-from aigc_cli.tasks.checks import EXAMPLES, Check, Verdict
+from aigc_cli.tasks.checks import Check, Verdict
 from aigc_cli.tasks.generate import FileTask, file_request, repair_request, thought_out
 
 RETRY_TEMPERATURE = 0.8
@@ -130,8 +130,8 @@ def attempts(plan: Plan, sample: Sample, checks: Sequence[Check]) -> Generator[A
 def _way(number: int, best: Judged | None) -> Way:
     if best is None:
         return Way.FIRST
-    is_result = best.failure is not None and best.failure.check == EXAMPLES
-    turns = _AFTER_WRONG_RESULT if is_result else _AFTER_ERROR
+    is_wrong_result = best.failure is not None and best.failure.is_wrong_result
+    turns = _AFTER_WRONG_RESULT if is_wrong_result else _AFTER_ERROR
     way = turns[(number - 2) % len(turns)]
     can_repair = best.draft.code and best.draft.finish_reason is FinishReason.STOP
     return Way.FRESH if way is Way.REPAIR and not can_repair else way

@@ -22,6 +22,9 @@ _NODE_HEAP_MB = 512
 _MOST_SHOWN = 300
 
 
+MISSING = "the code defines no "  # what the runner says first of a function that an example calls
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An example that failed, and how; no example when the code itself can't be loaded."""

@@ -153,6 +153,21 @@ def test_an_example_that_fails_says_how(prompt: str, code: str, said: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("code", "is_wrong_result"),
+    [
+        ("def f(n): return 5\n", True),
+        ("def f(n): return 1 / 0\n", True),
+        ("def g(n): return 4\n", False),
+        ("raise ValueError(3)\n", False),
+        ("import os\nos._exit(7)\n", False),
+        ("def f(n): return 4\n", False),
+    ],
+)
+def test_a_wrong_result_is_told_from_an_error_that_says_where(code: str, *, is_wrong_result: bool) -> None:
+    assert examples("f(2) == 4", code).is_wrong_result is is_wrong_result
+
+
+@pytest.mark.parametrize(
     ("prompt", "code"),
     [
         ("Input: 3 4\nOutput: 7", "print(sum(map(int, input().split())))\n"),

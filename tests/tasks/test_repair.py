@@ -5,7 +5,7 @@ import pytest
 from aigc_cli.engine.base import Chat, Request, Sampling
 from aigc_cli.errors import ContextOverflow, UnsupportedFeature
 from aigc_cli.events import FinishReason
-from aigc_cli.tasks.checks import EXAMPLES, Verdict
+from aigc_cli.tasks.checks import Verdict
 from aigc_cli.tasks.generate import FileTask
 from aigc_cli.tasks.languages import language_of
 from aigc_cli.tasks.repair import RETRY_CANDIDATES, Attempt, Draft, Plan, Way, attempts
@@ -38,9 +38,9 @@ class Model:
 class Words:
     """Code passes when it holds the word; a part for each letter of it, and a doubt for a question mark."""
 
-    def __init__(self, word: str, name: str = "word") -> None:
+    def __init__(self, word: str, *, by_running: bool = False) -> None:
         self.word = word
-        self.name = name
+        self.by_running = by_running
         self.judged: list[str] = []
 
     def judge(self, code: str) -> Verdict:
@@ -48,7 +48,8 @@ class Words:
         passed = sum(letter in code for letter in self.word)
         said = "" if passed == len(self.word) else f"no {self.word} in {code}"
         doubt = "a question" if "?" in code else ""
-        return Verdict(self.name, passed, len(self.word), said, said and f"It has {said}", doubt)
+        detail = said and f"It has {said}"
+        return Verdict("word", passed, len(self.word), said, detail, doubt, bool(said) and self.by_running)
 
 
 def drafts(*codes: str) -> list[Draft]:
@@ -80,7 +81,7 @@ def test_a_failing_draft_goes_back_with_its_error_and_then_fresh_ones_are_drawn(
 
 def test_after_a_wrong_result_drafts_are_drawn_then_thought_out_then_repaired() -> None:
     model = Model(*[drafts("x")] * 5)
-    tried = run(model, Words("ab", EXAMPLES), tries=5)
+    tried = run(model, Words("ab", by_running=True), tries=5)
     assert [each.way for each in tried] == [Way.FIRST, Way.FRESH, Way.THOUGHT_OUT, Way.REPAIR, Way.FRESH]
     assert model.message(1) == model.message(2) == model.message(0)
     prompt = model.requests[2].prompt
@@ -94,7 +95,7 @@ def test_what_has_no_line_comments_is_written_afresh_instead_of_thought_out() ->
     model = Model(*[drafts("x")] * 3)
     css = FileTask("blue text", (), "a.css", language_of("a.css"))
     plan = Plan(css, None, Sampling(), is_temperature_set=False)
-    tried = list(attempts(plan, model, [Words("ab", EXAMPLES)]))
+    tried = list(attempts(plan, model, [Words("ab", by_running=True)]))
     assert [each.way for each in tried] == [Way.FIRST, Way.FRESH, Way.FRESH]
 
 

@@ -20,7 +20,13 @@ from aigc_cli.engine.loading import ModelLoading
 from aigc_cli.engine.logprobs import LogprobReader
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.reply import Limits, Reply
-from aigc_cli.engine.sampler import ConstrainedSampler, Sampler, for_candidate
+from aigc_cli.engine.sampler import (
+    ConstrainedSampler,
+    GreedySampler,
+    Sampler,
+    for_candidate,
+    unconstrained_sampler,
+)
 from aigc_cli.engine.saved_prefixes import (
     LONG_PREFILL,
     CacheReport,
@@ -235,12 +241,14 @@ class LlamaEngine:
         probabilities = None if asked is None else LogprobReader(self._model, asked)
         return Reply(sampler, self._model, limits, number=number, probabilities=probabilities)
 
-    def _sampler(self, request: Request, number: int) -> tuple[Sampler | ConstrainedSampler, int]:
+    def _sampler(
+        self, request: Request, number: int
+    ) -> tuple[Sampler | GreedySampler | ConstrainedSampler, int]:
         """A candidate's sampler, and how many tokens it needs to bring its reply to an end."""
         sampling = for_candidate(request.sampling, number)
         match request.constraint:
             case None:
-                return Sampler(self._model, sampling), 0
+                return unconstrained_sampler(self._model, sampling), 0
             case JsonSchema(schema) as constraint:
                 grammar = to_gbnf(constraint)
                 sampler = ConstrainedSampler(self._model, sampling, grammar, closers=JSON_CLOSERS)

@@ -75,8 +75,8 @@ def build_links(model: Model, sampling: Sampling) -> list[Link]:
 
 def _penalty_links(model: Model, sampling: Sampling) -> list[Link]:
     links = []
-    penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
-    if penalties != (1.0, 0.0, 0.0) and sampling.repeat_last_n > 0:
+    if _has_penalties(sampling):
+        penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
         native = lib.llama_sampler_init_penalties(model.n_vocab, sampling.repeat_last_n, *penalties)
         only_repeat = penalties[1:] == (0.0, 0.0)
         links.append(Link("penalties", f"{sampling.repeat_penalty:g}" if only_repeat else "", native))
@@ -95,12 +95,47 @@ def _penalty_links(model: Model, sampling: Sampling) -> list[Link]:
     return links
 
 
+def _has_penalties(sampling: Sampling) -> bool:
+    penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
+    return penalties != (1.0, 0.0, 0.0) and sampling.repeat_last_n > 0
+
+
 def build_chain(model: Model, sampling: Sampling) -> Any:
     """A native sampler chain of these links; the caller frees it."""
     chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
     for link in build_links(model, sampling):
         lib.llama_sampler_chain_add(chain, link.native)
     return chain
+
+
+def unconstrained_sampler(model: Model, sampling: Sampling) -> "Sampler | GreedySampler":
+    """The sampler of a reply that may say anything."""
+    takes_highest = sampling.temperature == 0 and not sampling.infill
+    if takes_highest and not _has_penalties(sampling) and sampling.dry_multiplier <= 0:
+        return GreedySampler(model)
+    return Sampler(model, sampling)
+
+
+class GreedySampler:
+    """Takes the token with the highest logit, the first of equals, as llama.cpp's greedy sampler does.
+
+    It looks at the logits where they are: 0.03 ms a row at 152k tokens, where the native one first makes a
+    list of candidates (0.17 ms). A draft has up to 63 rows.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def sample(self, context: Any, row: int = LAST_ROW) -> int:
+        """The token that follows the one evaluated in this row of the last batch."""
+        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, row), (self._model.n_vocab,))
+        return int(logits.argmax())
+
+    def finish_soon(self) -> None:
+        """Nothing can be done to end free text early."""
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class Sampler:

@@ -7,6 +7,7 @@ sampled. What drafts change is the time: a batch of 16 costs less than 16 steps;
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from aigc_cli.engine.draft import Drafter
@@ -14,10 +15,12 @@ from aigc_cli.engine.evaluation import TokenCells
 from aigc_cli.engine.reply import Reply
 from aigc_cli.events import Delta
 
-# What a batch costs in single steps until it was measured: a 1.5B model on two cores with AVX-512. A GPU is
-# found to be cheaper at the first draft. 64 would be no slower than 63, but from there on llama.cpp's flash
-# attention takes a kernel that rounds ten times more coarsely (logits of 32-bit weights: 0.01 off).
-PRIOR_COSTS = {1: 1.0, 2: 1.8, 3: 2.6, 4: 3.2, 8: 6.7, 16: 7.5, 24: 10.0, 32: 11.5, 48: 15.0, 63: 17.5}
+# What a batch with logits for each row costs in single steps until it was measured: a 1.5B model in Q4_K_M
+# on two cores with AVX-512. Weights are read once for all rows, and from 8 rows on they come in tiles of 16,
+# so 8 cost nearly as much as 16. A GPU is found to be cheaper at the first draft. 64 would be no slower than
+# 63, but from there on llama.cpp's flash attention takes a kernel that rounds ten times more coarsely (logits
+# of 32-bit weights: 0.01 off).
+PRIOR_COSTS = {1: 1.0, 2: 1.5, 3: 1.9, 4: 2.4, 6: 3.3, 8: 5.6, 16: 6.2, 24: 8.3, 32: 9.5, 48: 12.8, 63: 16.0}
 SIZES = tuple(PRIOR_COSTS)
 NEWEST_SHARE = 0.2  # of the newest measurement in the running mean
 WORTH_IT = 1.1  # expected gain in speed from which a draft is tried
@@ -31,28 +34,36 @@ class BatchCosts:
     """Seconds that batches of different sizes take on this machine, measured or guessed from others."""
 
     def __init__(self) -> None:
-        self._seconds: dict[int, float] = {}
+        self._seconds: dict[int, float] = {}  # running means
+        self._counts: Counter[int] = Counter()
 
     def note(self, n_rows: int, seconds: float) -> None:
         """Take a measurement."""
         size = self._size(n_rows)
+        self._counts[size] += 1
         mean = self._seconds.get(size, seconds)
-        self._seconds[size] = mean + NEWEST_SHARE * (seconds - mean)
+        share = max(NEWEST_SHARE, 1 / self._counts[size])
+        self._seconds[size] = mean + share * (seconds - mean)
 
     def in_steps(self, n_rows: int) -> float:
         """What a batch costs, in evaluations of a single token."""
         size = self._size(n_rows)
-        step = self._seconds.get(1)
-        if size == 1 or not step:
+        if size == 1 or not self._seconds.get(1):
             return PRIOR_COSTS[size]
-        if known := self._seconds.get(size):
-            return max(1.0, known / step)
-        errors = [
-            math.log(seconds / step / PRIOR_COSTS[other])
-            for other, seconds in self._seconds.items()
-            if other > 1 and seconds > 0
-        ]
-        return max(1.0, PRIOR_COSTS[size] * math.exp(sum(errors) / len(errors) if errors else 0))
+        # How much dearer than guessed the batches of other sizes are says what to expect of this one, and
+        # counts as one measurement of it: a hiccup at its first must not rule a size out for ever.
+        errors = {
+            other: self._error(other) for other in self._seconds if other > 1 and self._seconds[other] > 0
+        }
+        others = [error for other, error in errors.items() if other != size]
+        expected = sum(others) / len(others) if others else 0.0
+        n_measured = self._counts[size] if size in errors else 0
+        error = (expected + n_measured * errors.get(size, 0.0)) / (1 + n_measured)
+        return max(1.0, PRIOR_COSTS[size] * math.exp(error))
+
+    def _error(self, size: int) -> float:
+        """Logarithm of what a batch of this size costs, over what was guessed."""
+        return math.log(self._seconds[size] / self._seconds[1] / PRIOR_COSTS[size])
 
     @staticmethod
     def _size(n_rows: int) -> int:

@@ -1,9 +1,10 @@
 """Drafting: which text is followed, and how far it is trusted."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aigc_cli.engine.draft import NO_TOKEN, Drafter
+from aigc_cli.engine.draft import Drafter
 
 OLD = list(range(100, 200))
 
@@ -79,16 +80,61 @@ def test_chances_fall_along_a_draft() -> None:
     assert 0 < chances[-1] < chances[0] < 1
 
 
+NAMED = [*OLD[:10], 7, *OLD[10:20], 7, *OLD[20:30], 7, *OLD[30:40], 7, *OLD[40:50]]
+
+
+@pytest.mark.parametrize("new", [[8], [8, 9], [], [8, 7], list(range(6))])
+def test_a_change_is_expected_again_where_the_same_tokens_stand(new: list[int]) -> None:
+    drafter = after(Drafter(NAMED, []), [*OLD[:10], *new, *OLD[10:20]])
+    expected = [*new, *OLD[20:30], *new, *OLD[30:40], *new, *OLD[40:50]]
+    assert drafter.draft(100) == expected
+    chances = drafter.chances(100)
+    assert len(chances) == len(expected)
+    assert sorted(chances, reverse=True) == chances
+    assert after(drafter, [*new, *OLD[20:24]]).draft(100) == expected[len(new) + 4 :]
+
+
+def test_a_change_of_several_tokens_is_expected_where_all_of_them_stand() -> None:
+    prediction = [*OLD[:10], 7, 6, *OLD[10:20], 7, *OLD[20:30], 7, 6, *OLD[30:40]]
+    drafter = after(Drafter(prediction, []), [*OLD[:10], 9, *OLD[10:13]])
+    assert drafter.draft(100) == [*OLD[13:20], 7, *OLD[20:30], 9, *OLD[30:40]]
+
+
+def test_where_a_change_is_not_made_the_prediction_is_followed_on() -> None:
+    drafter = after(Drafter(NAMED, []), [*OLD[:10], 8, *OLD[10:20], 7])
+    assert drafter.draft(10) == OLD[20:30]
+    # made once, left out once: it is not likely enough any more
+    assert after(drafter, OLD[20:30]).draft(3) == [7, *OLD[30:32]]
+    # but should it come, nothing is lost
+    assert after(drafter, [8]).draft(10) == OLD[30:40]
+
+
+def test_a_long_insertion_is_not_expected_again() -> None:
+    drafter = after(Drafter(NAMED, []), [*OLD[:10], *range(20, 40), 7, *OLD[10:13]])
+    assert drafter.draft(100) == NAMED[14:]
+
+
+def test_the_last_token_of_a_prediction_may_be_changed() -> None:
+    prediction = [*OLD[:10], 7, *OLD[10:20], 7]
+    drafter = after(Drafter(prediction, []), [*OLD[:10], 8, 9, *OLD[10:20]])
+    assert drafter.draft(10) == [8, 9]
+    assert after(drafter, [8]).draft(10) == [9]
+    assert after(drafter, [9]).draft(10) == []
+
+
 @given(
     st.lists(st.integers(0, 3), max_size=40),
     st.lists(st.integers(0, 3), max_size=40),
     st.lists(st.integers(0, 3), max_size=80),
 )
-def test_drafts_are_pieces_of_the_texts(prediction: list[int], context: list[int], said: list[int]) -> None:
+def test_drafts_are_known_tokens_each_with_its_chance(
+    prediction: list[int], context: list[int], said: list[int]
+) -> None:
     drafter = Drafter(prediction, context)
     for n, token in enumerate(said):
-        draft = drafter.draft(len(drafter.chances(16)))
-        assert NO_TOKEN not in draft
-        texts = ("".join(map(str, text)) for text in (prediction, context + said[:n]))
-        assert any("".join(map(str, draft)) in text for text in texts)
+        draft, chances = drafter.draft(16), drafter.chances(16)
+        assert len(draft) == len(chances)
+        assert set(draft) <= {*prediction, *context, *said[:n]}
+        assert all(0 < chance <= 1 for chance in chances)
+        assert sorted(chances, reverse=True) == chances
         drafter.push(token)

@@ -85,6 +85,13 @@ def test_a_text_with_a_few_changes_takes_few_evaluations() -> None:
     assert done.stats.accepted_tokens > 0.8 * len(LETTERS)
 
 
+def test_a_name_that_is_changed_everywhere_takes_few_evaluations() -> None:
+    old = "名".join(LETTERS[n : n + 20] for n in range(0, len(LETTERS), 20))
+    done, cells = decode(old.replace("名", "name"), old)
+    assert len(cells.batches) < len(LETTERS) / 20
+    assert done.stats.accepted_tokens > 0.9 * done.stats.drafted_tokens
+
+
 def test_a_wrong_prediction_is_given_up() -> None:
     _, cells = decode(LETTERS, LETTERS[::-1])
     steps = sum(PRIOR_COSTS[size] for size in cells.batches[1:] if size in PRIOR_COSTS)
@@ -163,6 +170,23 @@ def test_a_greedy_reply_of_a_model_is_the_same(
         assert text_of(events) == plain
 
 
+def test_sampled_replies_of_a_model_are_those_of_their_seeds(
+    open_engine: OpenEngine, ascii_model: Path
+) -> None:
+    plain, drafting = open_engine(ascii_model, speculate=False), open_engine(ascii_model)
+    n_same = n_accepted = 0
+    for seed in range(24):
+        request = ask("hello", sampling=Sampling(temperature=0.8, top_p=0.95, seed=seed, max_tokens=50))
+        said = reply(plain, request)
+        events = list(drafting.stream(replace(request, prediction=said)))
+        n_same += text_of(events) == said
+        n_accepted += done_of(events).stats.accepted_tokens
+    # A batch rounds logits otherwise than a step does (by 0.001), so now and then a draw falls on the other
+    # side of a border between two tokens.
+    assert n_same >= 20
+    assert n_accepted > 300
+
+
 def test_the_drafts_of_a_right_prediction_are_accepted(engine: LlamaEngine) -> None:
     said = reply(engine, ask("hello", sampling=LONG))
     events = list(engine.stream(replace(ask("hello", sampling=LONG), prediction=edited(said))))
@@ -226,9 +250,17 @@ def test_costs_follow_what_is_measured() -> None:
     costs.note(1, 0.05)
     for _ in range(50):
         costs.note(16, 0.1)
-    assert costs.in_steps(16) == pytest.approx(2)
-    assert costs.in_steps(10) == pytest.approx(2), "a batch is measured by its size rounded up"
+    assert costs.in_steps(16) == pytest.approx(2, rel=0.05)
+    assert costs.in_steps(10) == costs.in_steps(16), "a batch is measured by its size rounded up"
     assert costs.in_steps(63) == pytest.approx(2 * PRIOR_COSTS[63] / PRIOR_COSTS[16]), "others are scaled"
+
+
+def test_a_hiccup_at_the_first_measurement_rules_no_size_out() -> None:
+    costs = BatchCosts()
+    for size, steps in PRIOR_COSTS.items():
+        costs.note(size, 0.05 * steps * (10 if size == 32 else 1))
+    assert costs.in_steps(32) < 4 * PRIOR_COSTS[32]
+    assert costs.in_steps(16) < 2 * PRIOR_COSTS[16]
 
 
 @given(st.lists(st.tuples(st.integers(1, 100), st.floats(0, 10)), max_size=30), st.integers(1, 100))

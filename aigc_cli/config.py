@@ -15,7 +15,7 @@ from aigc_cli.errors import ConfigError
 
 PROJECT_FILE = ".aigc.toml"
 SERVER_VARIABLE = "OPENAI_BASE_URL"
-Value = str | int | float | bool | None
+Value = str | int | float | bool | tuple[str, ...] | None
 
 
 # Limits: values that llama.cpp would crash on or misread are refused where they are written down.
@@ -49,6 +49,9 @@ class Settings:
     threads: int | None = _setting(None, "CPU threads; unset: the physical cores", limits=(1, 1024))
     gpu_layers: int | None = _setting(
         None, "layers on the GPU, -1 all; unset: as many as fit", limits=(-1, 9999)
+    )
+    lora: tuple[str, ...] = _setting(
+        (), "LoRA adapters over the model: GGUF files, each as FILE or FILE:SCALE", project=False
     )
     temperature: float | None = _setting(
         None, "0 is greedy; unset: what the model's publisher recommends", limits=_PENALTY
@@ -180,11 +183,15 @@ def parse_value(name: str, value: object, origin: str) -> Value:
     known = {f.name: f for f in fields(Settings)}
     if name not in known:
         raise ConfigError(f"{origin}: no setting is called {name!r}", _suggestion(name, known))
-    kinds = list(get_args(get_type_hints(Settings)[name]) or (type(known[name].default),))
+    hint = get_type_hints(Settings)[name]
+    kinds = list(get_args(hint) or (type(known[name].default),))
     try:
-        parsed = _convert(value, kinds)
+        parsed = _texts(value) if hint == tuple[str, ...] else _convert(value, kinds)
     except (TypeError, ValueError, OverflowError):
-        wanted = " or ".join("unset" if kind is type(None) else kind.__name__ for kind in kinds)
+        if hint == tuple[str, ...]:
+            wanted = "texts in an array, or one with commas between them"
+        else:
+            wanted = " or ".join("unset" if kind is type(None) else kind.__name__ for kind in kinds)
         raise ConfigError(f"{origin}: {name} is {value!r}", f"it takes: {wanted}") from None
     choices: tuple[str, ...] = known[name].metadata["choices"]
     if choices and parsed not in choices:
@@ -228,6 +235,14 @@ def _convert(value: object, kinds: list[type]) -> Value:
     if int in kinds:
         return int(value) if isinstance(value, int | str) else _refuse()
     return float(value) if isinstance(value, int | float | str) else _refuse()
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Several texts: an array's, or what commas part; empty ones say that there is none."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        return _refuse()
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def _refuse() -> NoReturn:

@@ -54,6 +54,8 @@ def settings() -> str:
 def _takes(hint: Any, metadata: Mapping[str, Any]) -> str:
     if metadata["choices"]:
         return ", ".join(f"`{choice}`" for choice in metadata["choices"])
+    if hint == tuple[str, ...]:
+        return "an array of texts"
     kind = next(kind for kind in (get_args(hint) or (hint,)) if kind in KINDS)
     whole = "whole " if kind is int else ""
     limits = "{:,} to {:,}".format(*metadata["limits"]) if metadata["limits"] else ""
@@ -63,6 +65,8 @@ def _takes(hint: Any, metadata: Mapping[str, Any]) -> str:
 def _default(value: object) -> str:
     if value is None:
         return "unset"
+    if value == ():
+        return "none"
     return f"`{str(value).lower()}`"
 
 

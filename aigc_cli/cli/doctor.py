@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _GIGABYTE = 1e9
 
 
-@setting_options(*ENGINE)
+@setting_options(*(name for name in ENGINE if name != "lora"))
 def doctor(
     ctx: typer.Context,
     flags: Flags,

@@ -1,6 +1,7 @@
 """`aigc engine`: the model that stays loaded in the background."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -174,6 +175,8 @@ def _lines(report: Report) -> "Iterator[str]":
     )
     if "held_prefixes" in report:  # an engine of an older aigc does not tell
         yield f"  held       {_held(report)}"
+    if report.get("adapters"):  # as above
+        yield f"  adapters   {', '.join(Path(path).name for path in report['adapters'])}"
     prefill, decode = report["prefill_tokens_per_s"], report["decode_tokens_per_s"]
     if prefill and decode:
         yield f"  speed      {prefill:,.0f} tok/s of prompts, {decode:,.1f} tok/s of replies"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aigc_cli.cli.inspecting import (
+    EVALUATING,
     OUTPUT,
-    PLACE,
     TEXT,
     Given,
     Screen,
@@ -74,7 +74,7 @@ class _Found:
         ]
 
 
-@setting_options(*PLACE)
+@setting_options(*EVALUATING)
 @text_options(*TEXT, *OUTPUT)
 def attention(
     ctx: typer.Context,

@@ -6,8 +6,8 @@ import typer
 
 from aigc_cli.chat.prompt import sampling_from
 from aigc_cli.cli.inspecting import (
+    EVALUATING,
     OUTPUT,
-    PLACE,
     TEXT,
     Given,
     Screen,
@@ -35,7 +35,7 @@ MOST_SHOWN = 1000
 Top = Annotated[int, typer.Option("--top", metavar="N", min=1, max=MOST_SHOWN, help="how many tokens")]
 
 
-@setting_options(*PLACE, *CHAIN)
+@setting_options(*EVALUATING, *CHAIN)
 @text_options(*TEXT, *OUTPUT)
 def next_token(
     ctx: typer.Context,
@@ -152,7 +152,7 @@ def _page(text: str, found: "Distribution", model: str) -> str:
     )
 
 
-@setting_options(*PLACE)
+@setting_options(*EVALUATING)
 @text_options(*TEXT, *OUTPUT)
 def layers(
     ctx: typer.Context,

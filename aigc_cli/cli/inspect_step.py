@@ -7,7 +7,7 @@ import typer
 
 from aigc_cli.cli.inspect_next import CHAIN, Top, chosen_sampling, draw, summary
 from aigc_cli.cli.inspecting import (
-    PLACE,
+    EVALUATING,
     TEXT,
     Given,
     Screen,
@@ -31,7 +31,7 @@ QUESTION = "Enter takes the choice, a number another one, u goes back, g runs on
 BACK, GO, QUIT = "u", "g", "q"
 
 
-@setting_options(*PLACE, *CHAIN)
+@setting_options(*EVALUATING, *CHAIN)
 @text_options(*TEXT)
 def step(
     ctx: typer.Context,

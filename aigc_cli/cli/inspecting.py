@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aigc_cli.engine.inspection import InspectionOptions, Inspector, Token
 
 PLACE = ("model", "context", "threads", "gpu_layers", "color", "system")
+EVALUATING = (*PLACE, "lora")  # what adapters change
 
 _OPTIONS: Mapping[str, tuple[Any, Any]] = {
     "text": (
@@ -218,12 +219,15 @@ def open_inspector(app: AppContext, settings: Settings, prompt: Text | Chat) -> 
     """The model in this process, for as long as it is looked into.
 
     Raises:
-        ModelError: it can't be had or loaded.
+        ModelError: it or an adapter can't be had or loaded.
         ContextOverflow: the text can't fit the window by any count.
     """
-    options = local_options(app, settings)
+    from aigc_cli.cli.adapters import wanted_adapters
+
+    adapters = wanted_adapters(app, replace(settings, base_url=None))
+    options = replace(local_options(app, settings), adapters=adapters)
     refuse_oversize(n_characters(prompt), options.n_ctx)
-    from aigc_cli.engine.inspection import Inspector  # as above
+    from aigc_cli.engine.inspection import Inspector  # numpy and llama.cpp, 0.3 s
 
     with loading_line(app, options.name):
         inspector = Inspector(options)

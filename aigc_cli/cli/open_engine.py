@@ -8,13 +8,23 @@ from aigc_cli.errors import NoBackground
 
 
 def open_engine(app: AppContext, settings: Settings) -> Engine:
-    """Open the engine that the settings mean.
+    """Open the engine that the settings mean, with the adapters that they name.
 
     Raises:
         ConfigError: the address or the key of the server can't be used.
-        ModelError: there is no such model here, it can't be had, or it can't be loaded.
+        ModelError: there is no such model or adapter here, it can't be had, or it can't be loaded.
         Interrupted: Ctrl-C while it was pulled.
     """
+    if not settings.lora:
+        return _open_bare(app, settings)
+    from aigc_cli.cli.adapters import wanted_adapters  # reads headers: most people have no adapter
+    from aigc_cli.engine.adapted import adapted
+
+    adapters = wanted_adapters(app, settings)
+    return adapted(_open_bare(app, settings), adapters)
+
+
+def _open_bare(app: AppContext, settings: Settings) -> Engine:
     if settings.base_url:
         from aigc_cli.cli.remote_engine import open_remote_engine  # sockets: only a server needs them
 

@@ -19,7 +19,7 @@ from aigc_cli.config import Settings, Value
 Flags = dict[str, Value]
 Command = Callable[..., int]
 
-ENGINE = ("model", "context", "threads", "gpu_layers", "base_url")
+ENGINE = ("model", "lora", "context", "threads", "gpu_layers", "base_url")
 SAMPLING = (
     "temperature",
     "top_k",
@@ -35,7 +35,7 @@ LOADING = ("model", "context", "threads", "gpu_layers", "loop_guard")
 VIEW = ("color", "stats")
 
 _SHORT_NAMES = {"model": "-m", "system": "-s"}
-_METAVARS = {"model": "NAME", "system": "TEXT", "base_url": "URL"}
+_METAVARS = {"model": "NAME", "system": "TEXT", "base_url": "URL", "lora": "FILE[:SCALE]"}
 _METAVAR_OF_TYPE = {int: "N", float: "X", str: "TEXT"}
 
 Files = Annotated[
@@ -63,7 +63,7 @@ def app_context(ctx: typer.Context) -> AppContext:
 
 def setting_options(*names: str) -> Callable[[Command], Command]:
     """Add an option for each of these settings to a command that takes them together as `flags`."""
-    return option_group("flags", [_option(name) for name in names], dict)
+    return option_group("flags", [_option(name) for name in names], _flags)
 
 
 def option_group(
@@ -90,10 +90,20 @@ def option_group(
     return with_options
 
 
+def _flags(given: dict[str, Any]) -> Flags:
+    """The values that were given; of an option that can be repeated and was not, typer makes an empty list."""
+    return {
+        name: (tuple(value) or None) if isinstance(value, list | tuple) else value
+        for name, value in given.items()
+    }
+
+
 def _option(name: str) -> inspect.Parameter:
     setting = next(f for f in fields(Settings) if f.name == name)
     kind = get_type_hints(Settings)[name]
     choices: tuple[str, ...] = setting.metadata["choices"]
+    if kind == tuple[str, ...]:
+        kind = list[str]
     dashed = name.replace("_", "-")
     is_flag = kind in (bool, bool | None)
     if choices:
@@ -102,7 +112,7 @@ def _option(name: str) -> inspect.Parameter:
     declarations = [_SHORT_NAMES[name], declaration] if name in _SHORT_NAMES else [declaration]
     option = typer.Option(
         *declarations,
-        help=setting.metadata["help"],
+        help=setting.metadata["help"] + ("; repeatable" if kind == list[str] else ""),
         metavar=None if choices or is_flag else _metavar(name, kind),
     )
     return inspect.Parameter(
@@ -111,5 +121,6 @@ def _option(name: str) -> inspect.Parameter:
 
 
 def _metavar(name: str, kind: Any) -> str:
-    plain = next(metavar for type_, metavar in _METAVAR_OF_TYPE.items() if kind in (type_, type_ | None))
-    return _METAVARS.get(name, plain)
+    if name in _METAVARS:
+        return _METAVARS[name]
+    return next(metavar for type_, metavar in _METAVAR_OF_TYPE.items() if kind in (type_, type_ | None))

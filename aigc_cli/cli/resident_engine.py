@@ -31,7 +31,7 @@ def open_resident_engine(app: AppContext, settings: Settings) -> Engine:
         """An engine behind this socket."""
         timeouts = Timeouts(first_byte_s=_WEEK_S, idle_s=_WEEK_S)
         client = Client(Address("unix", str(socket)), timeouts=timeouts, retry_pauses_s=())
-        return RemoteEngine(client, app.clock, Expected(user=user))
+        return RemoteEngine(client, app.clock, Expected(user=user, reads_files=True))
 
     # clients of a Unix socket have no address: by this the engine lets processes take turns
     user = os.urandom(8).hex()

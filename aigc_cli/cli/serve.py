@@ -28,7 +28,7 @@ KEY_VARIABLE = "AIGC_API_KEY"
 _LOCALHOST = "localhost"
 
 
-@setting_options(*LOADING)
+@setting_options(*LOADING, "lora")
 def serve(
     ctx: typer.Context,
     flags: Flags,
@@ -61,6 +61,9 @@ def serve(
     ] = 64,
 ) -> int:
     """Serve the model over HTTP, as OpenAI's API and llama-server's."""
+    from aigc_cli.cli.adapters import try_adapters, wanted_adapters
+    from aigc_cli.engine.adapted import adapted
+    from aigc_cli.serve.adapters import ServedAdapters
     from aigc_cli.serve.app import ServeOptions  # starlette and uvicorn: 0.2 s that --help must not pay
     from aigc_cli.serve.listening import bind
 
@@ -68,9 +71,15 @@ def serve(
     # what is served is a model of this process, whatever engine the other commands ask
     settings = replace(app.resolve_settings(flags).settings, base_url=None, resident=False)
     rules = _rules(host, _api_key(app, api_key, api_key_file), allow_host or [], allow_origin or [])
-    with bind(host, port) as address, closing(app.open_engine(settings)) as engine:
-        on_bug = partial(_tell_of_bug, app)
-        options = ServeOptions(app.clock, app.now, rules, max_waiting, on_bug, private=not settings.history)
+    adapters = wanted_adapters(app, settings)
+    plain = replace(settings, lora=())  # each request says which of them it wants
+    with bind(host, port) as address, closing(app.open_engine(plain)) as engine:
+        if adapters:
+            try_adapters(adapted(engine, adapters))
+        options = ServeOptions(
+            app.clock, app.now, rules, max_waiting, partial(_tell_of_bug, app),
+            private=not settings.history, adapters=ServedAdapters(adapters),
+        )  # fmt: skip
         return _serve_until_stopped(app, engine, address, options)
 
 

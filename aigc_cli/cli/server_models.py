@@ -3,6 +3,7 @@
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.remote_engine import open_remote_engine
 from aigc_cli.config import Settings
+from aigc_cli.engine.adapted import bare
 from aigc_cli.engine.base import Engine
 from aigc_cli.engine.dialect import LLAMA_SERVER
 from aigc_cli.engine.remote import RemoteEngine
@@ -31,4 +32,5 @@ def refuse_unknown_model(app: AppContext, settings: Settings, name: str) -> None
 
 def listed_models(engine: Engine) -> list[str]:
     """The names that the server gave when the chat began: a key pressed must not wait for the network."""
+    engine = bare(engine)
     return list(engine.listed_models) if isinstance(engine, RemoteEngine) else []

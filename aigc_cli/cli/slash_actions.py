@@ -22,10 +22,13 @@ from aigc_cli.render.console import detect_traits
 from aigc_cli.render.progress import stats_line
 from aigc_cli.tasks.attachments import is_pattern, read_attachment, read_pattern
 from aigc_cli.tasks.code_blocks import extract_code_blocks
+from aigc_cli.tasks.mentions import complete_path
 from aigc_cli.tasks.workspace import refuse_bad_target, write_atomic
 
 _LOADED_WITH_MODEL = ("context", "threads", "gpu_layers", "loop_guard")
-SETTABLE = (*SAMPLING, "stats", "color", "theme", "edit_mode", "overflow", "run_seconds", *_LOADED_WITH_MODEL)
+_SHOWING = ("stats", "color", "theme", "edit_mode", "overflow", "run_seconds")
+SETTABLE = (*SAMPLING, "lora", *_SHOWING, *_LOADED_WITH_MODEL)
+_NONE = "none"
 _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 _EXCERPT_CHARACTERS = 40
 _LIVELY_TEMPERATURE = 0.5  # below it, a small model says much the same again
@@ -230,18 +233,23 @@ def change_setting(talk: Talk, argument: str) -> None:
         )
         return
     default = next(f.default for f in fields(Settings) if f.name == name)
-    parsed = default if value == "default" else parse_value(name, value, "/set")
+    is_default = value == "default" or (name, value) == ("lora", _NONE)
+    parsed = default if is_default else parse_value(name, value, "/set")
     changed = replace(talk.settings, **{name: parsed})  # type: ignore[arg-type]  # parse_value checked it
     talk.sampling(changed)  # refuses a value out of range
     if name in _LOADED_WITH_MODEL:
         talk.reopen(changed)
+    elif name == "lora":
+        talk.adapt(changed)
     talk.settings = changed
     talk.remark(_setting_row(talk, name))
 
 
-def setting_words(_talk: Talk, argument: str) -> list[str]:
+def setting_words(talk: Talk, argument: str) -> list[str]:
     """What may come next after /set: a name, then one of its values."""
-    name, has_value, _ = argument.partition(" ")
+    name, has_value, value = argument.partition(" ")
+    if has_value and name == "lora":
+        return [_NONE, *complete_path(value.rpartition(" ")[2], talk.app.cwd)]
     setting = next((f for f in fields(Settings) if f.name == name), None)
     if not has_value or setting is None:
         return list(SETTABLE)
@@ -275,6 +283,8 @@ def _setting_row(talk: Talk, name: str) -> str:
     if value is None and name in SAMPLING:
         sampling = talk.sampling()
         value = "the server's own" if name in sampling.unset else getattr(sampling, name)
+    if isinstance(value, tuple):
+        value = ", ".join(value) or _NONE
     words = {"None": "automatic", "True": "on", "False": "off"}
     return f"{name} = {words.get(str(value), value)}"
 

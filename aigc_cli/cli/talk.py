@@ -12,6 +12,7 @@ from aigc_cli.cli.keeping import Growth, Keeping
 from aigc_cli.cli.making_room import plan_for
 from aigc_cli.cli.reply import Reply, prefill_progress, run_reply
 from aigc_cli.config import Settings
+from aigc_cli.engine.adapted import adapted, bare
 from aigc_cli.engine.base import Chat, Constraint, Engine, Lingering, Message, Request, Sampling
 from aigc_cli.errors import AigcError, ContextOverflow
 from aigc_cli.events import Done, FinishReason
@@ -94,7 +95,10 @@ class Talk:
     def status(self) -> list[str]:
         """The toolbar: model, share of the context window used, speed of the last reply."""
         n_ctx = self.engine.info.n_ctx
-        parts = [self.engine.info.model, f"{self.n_used / n_ctx:.0%} of {n_ctx:,} tokens"]
+        parts = [
+            " + ".join([self.engine.info.model, *self.settings.lora]),
+            f"{self.n_used / n_ctx:.0%} of {n_ctx:,} tokens",
+        ]
         speed = self.tally.last.stats.decode_tokens_per_s if self.tally.last else 0
         return [*parts, f"{speed:.1f} tok/s"] if speed else parts
 
@@ -136,10 +140,11 @@ class Talk:
         Raises:
             AigcError: it can't be loaded; the old one is back.
         """
-        if isinstance(self.engine, Lingering):
-            self.engine.retire()
+        old = bare(self.engine)
+        if isinstance(old, Lingering):
+            old.retire()
         else:
-            self.engine.close()
+            old.close()
         try:
             self.engine = self.app.open_engine(settings)
         except (AigcError, KeyboardInterrupt):
@@ -148,6 +153,18 @@ class Talk:
         self.settings = settings
         self.conversation.n_hidden = 0  # another window: choose anew what fits
         self.recount()
+
+    def adapt(self, settings: Settings) -> None:
+        """Answer with the LoRA adapters that these settings name; the model stays loaded.
+
+        Raises:
+            AigcError: one can't be used; those in force stay.
+        """
+        from aigc_cli.cli.adapters import try_adapters, wanted_adapters  # few chats have any
+
+        engine = adapted(self.engine, wanted_adapters(self.app, settings))
+        try_adapters(engine)
+        self.engine = engine
 
     def sampling(self, settings: Settings | None = None) -> Sampling:
         """How replies are sampled under these settings, or under the ones in force.

@@ -135,6 +135,30 @@ class Infill:
     extra: tuple[ContextFile, ...] = ()
 
 
+MOST_SCALE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A low-rank adapter over the model's weights (LoRA, Hu 2021).
+
+    Attributes:
+        file: a GGUF file of this machine by its absolute path; of a server's, its file name there.
+        scale: how much of it is added; 0 is none of it.
+    """
+
+    file: str
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a strength that is none."""
+        if not -MOST_SCALE <= self.scale <= MOST_SCALE:  # NaN fails this too
+            raise UsageError(
+                f"the adapter {self.file} has the scale {self.scale}",
+                f"use a value from {-MOST_SCALE:g} to {MOST_SCALE:g}; 1 is as it was trained",
+            )
+
+
 MOST_CANDIDATES = 16
 MOST_ALTERNATIVES = 20  # what OpenAI's API allows for top_logprobs
 
@@ -148,6 +172,8 @@ class Request:
         candidates: how many replies to draw; candidate i is seeded with `seed + i`.
         top_logprobs: None for no probabilities; k gives each token's, and those of the k most probable ones.
         private: nothing of it may be written to disk.
+        adapters: what is added to the model's weights for this reply; None leaves it to a server, whose own
+            are in force then, and is none at all elsewhere.
     """
 
     prompt: Chat | Text | Infill
@@ -157,9 +183,15 @@ class Request:
     candidates: int = 1
     top_logprobs: int | None = None
     private: bool = False
+    adapters: tuple[Adapter, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no engine can serve."""
+        files = [adapter.file for adapter in self.adapters or ()]
+        if twice := next((file for file in files if files.count(file) > 1), ""):
+            raise UsageError(
+                f"the adapter {twice} is given twice", "give it once, with the scale it should have"
+            )
         if self.sampling.infill and self.constraint:
             raise UsageError("the sampler for filling in the middle and a constraint exclude each other")
         if not 1 <= self.candidates <= MOST_CANDIDATES:

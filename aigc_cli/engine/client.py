@@ -83,7 +83,7 @@ class Client:
         with self.ask(path, body) as answer:
             if answer.status != HTTPStatus.OK:
                 raise refusal(answer, self.address.label, model)
-            value = _parse(answer)
+            value = _object(self.parse(answer))
         if value is None:
             raise (
                 web_page(self.address.label)
@@ -97,8 +97,15 @@ class Client:
     def probe(self, path: str) -> tuple[Mapping[str, Any] | None, Mapping[str, str]]:
         """What a route answers with, if the server has it, and the headers."""
         with self.ask(path) as answer:
-            value = _parse(answer) if answer.status == HTTPStatus.OK else None
+            value = _object(self.parse(answer)) if answer.status == HTTPStatus.OK else None
             return value, answer.headers
+
+    def parse(self, answer: Answer) -> Any:
+        """The JSON value that an answer holds; None for one that is no JSON."""
+        try:
+            return json.loads(read_body(answer))
+        except (ValueError, RecursionError):
+            return None
 
     @contextmanager
     def _without_key(self) -> Iterator[None]:
@@ -112,9 +119,5 @@ class Client:
             raise
 
 
-def _parse(answer: Answer) -> Mapping[str, Any] | None:
-    try:
-        value = json.loads(read_body(answer))
-    except (ValueError, RecursionError):
-        return None
+def _object(value: Any) -> Mapping[str, Any] | None:
     return value if isinstance(value, Mapping) else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aigc_cli.engine import library
+from aigc_cli.engine.adapters import NO_ADAPTERS, AdapterSet, put_on
 from aigc_cli.engine.evaluation import Aborted
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
@@ -78,6 +79,7 @@ class Context:
         self.n_ctx_limit = options.n_ctx_limit
         self.can_truncate = not model.is_recurrent
         self.capacity = 0
+        self.adapters = NO_ADAPTERS
         n_sequences = N_SEQUENCES if self.can_truncate else N_RECURRENT_SEQUENCES
         # The least recently used one comes first.
         self.sequences = [TokenSequence(self, number) for number in range(n_sequences)]
@@ -107,6 +109,7 @@ class Context:
             )
         self._memory = lib.llama_get_memory(self._context)
         self.capacity = n_ctx
+        put_on(self._context, self.adapters)
 
     @property
     def handle(self) -> Any:
@@ -125,6 +128,11 @@ class Context:
     def aborted(self) -> bool:
         """Whether `abort` is in force."""
         return self._abort[0] != b"\x00"
+
+    def adapt(self, adapters: AdapterSet) -> None:
+        """Evaluate with these adapters from now on; what other ones read is kept for when they are back."""
+        self.adapters = adapters
+        put_on(self._context, adapters)
 
     def open(self, tokens: Sequence[int], *, private: bool = False) -> TokenSequence:
         """A sequence to evaluate these tokens in: the one that holds most of their start, or a fork of it.
@@ -160,6 +168,8 @@ class Context:
         return shared, nearest
 
     def _usable(self, sequence: TokenSequence, tokens: Sequence[int]) -> int:
+        if sequence.adapters != self.adapters.key:
+            return 0
         shared = sequence.shares(tokens)
         return shared if self.can_truncate or shared == len(sequence.held) else 0
 
@@ -187,6 +197,7 @@ class Context:
         copy.held = source.held[:n_tokens]
         copy.n_prompt = min(source.n_prompt, n_tokens)
         copy.private = source.private
+        copy.adapters = source.adapters
         self._require_window(copy)
         return copy
 
@@ -205,6 +216,7 @@ class Context:
         self.sequences.remove(sequence)
         self.sequences.append(sequence)
         sequence.at_work = True
+        sequence.adapters = self.adapters.key
         return sequence
 
     def _evict(self, sequence: TokenSequence) -> None:

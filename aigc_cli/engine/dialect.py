@@ -65,6 +65,7 @@ class Dialect:
         least_logprobs: llama-server gives none at all when asked for no alternatives.
         has_prediction: whether `prediction` may be sent.
         has_infill_sampler: whether `samplers` may name llama.cpp's for filling in the middle.
+        has_adapters: whether `lora` may name LoRA adapters of the server's.
         tells_progress: whether `return_progress` and `cache_prompt` may be sent.
         cuts_silently: a prompt that is too long loses its beginning, and nobody is told.
         recommended: what to sample with where nobody chose; its `unset` is left to the server.
@@ -83,6 +84,7 @@ class Dialect:
     has_prediction: bool = False
     has_infill_sampler: bool = False
     has_private: bool = False
+    has_adapters: bool = False
     tells_progress: bool = False
     cuts_silently: bool = False
     recommended: Sampling = field(default_factory=Sampling)
@@ -111,6 +113,7 @@ AIGC = Dialect(
     counting=Counting.LLAMA_SERVER,
     has_prediction=True,
     has_private=True,
+    has_adapters=True,
     tells_progress=True,
 )
 LLAMA_SERVER = Dialect(
@@ -122,6 +125,7 @@ LLAMA_SERVER = Dialect(
     has_infill_sampler=True,
     counting=Counting.LLAMA_SERVER,
     least_logprobs=1,
+    has_adapters=True,
     tells_progress=True,
 )
 VLLM = Dialect(

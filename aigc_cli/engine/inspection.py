@@ -8,8 +8,9 @@ from typing import Any, Self, TypeVar, assert_never
 
 import numpy as np
 
+from aigc_cli.engine.adapters import AdapterShelf
 from aigc_cli.engine.attention import MOST_TOKENS, WEIGHTS, AttentionCapture, AttentionMaps
-from aigc_cli.engine.base import Chat, Sampling, Text
+from aigc_cli.engine.base import Adapter, Chat, Sampling, Text
 from aigc_cli.engine.chat_template import ChatTemplate, ReplyMemory
 from aigc_cli.engine.context import Context, ContextOptions
 from aigc_cli.engine.distribution import Candidate, Distribution, read_distribution, softmax
@@ -35,6 +36,7 @@ class InspectionOptions:
     n_ctx: int
     n_threads: int
     n_gpu_layers: int = 0
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class Inspector:
         except BaseException:
             self._worker.shutdown(wait=True)
             raise
+        self._adapters = AdapterShelf(self.model)
 
     def tokens(self, prompt: Text | Chat) -> tuple[Token, ...]:
         """The tokens of a text; see `tokenize`."""
@@ -197,6 +200,7 @@ class Inspector:
         callback = tap.callback if tap else None
         options = ContextOptions(self.options.n_ctx, self.options.n_threads, callback)
         self._context = context = self._run(lambda: Context(self.model, options))
+        self._run(lambda: context.adapt(self._adapters.fetch(self.options.adapters)))
         return context
 
     @property
@@ -248,6 +252,7 @@ class Inspector:
         """Free the model. Closing twice is harmless."""
         self._worker.shutdown(wait=True)
         self._close_context()
+        self._adapters.close()
         self.model.close()
 
     def __enter__(self) -> Self:

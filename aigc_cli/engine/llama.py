@@ -9,7 +9,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import assert_never
 
-from aigc_cli.engine.base import Chat, EngineInfo, Infill, JsonSchema, Request, Sampling, Text
+from aigc_cli.engine.adapters import AdapterShelf
+from aigc_cli.engine.base import Adapter, Chat, EngineInfo, Infill, JsonSchema, Request, Sampling, Text
 from aigc_cli.engine.chat_template import ChatTemplate, ReplyMemory
 from aigc_cli.engine.constrain import JSON_CLOSERS, to_gbnf
 from aigc_cli.engine.context import FLASH_ATTENTION_AUTO, Context, ContextOptions
@@ -113,6 +114,7 @@ class LlamaEngine:
                 started.give_up()
                 self._worker.shutdown(wait=True)
                 raise
+        self._adapters = AdapterShelf(self._model)
         self._template: ChatTemplate | None = None
         self.info = EngineInfo(
             model=options.name,
@@ -164,6 +166,7 @@ class LlamaEngine:
             self._worker.submit(self._save_used)
 
     def _decode(self, request: Request) -> Iterator[Event]:
+        self._adapt(request.adapters or ())
         prompt = self._prompt_tokens(request)
         with ExitStack() as stack:
             replies = [self._reply(number, request, stack) for number in range(request.candidates)]
@@ -174,6 +177,11 @@ class LlamaEngine:
                 yield from Decoding(sequence, replies, rows, self._clock, speculation).run(prompt)
             finally:
                 self._note(sequence, len(prompt), replies, request)
+
+    def _adapt(self, adapters: Sequence[Adapter]) -> None:
+        wanted = self._adapters.fetch(adapters)
+        self._context.adapt(wanted)
+        self._adapters.trim(wanted)
 
     def _open(self, prompt: Sequence[int], request: Request) -> TokenSequence:
         if self._saved and len(prompt) <= self._context.n_ctx_limit:
@@ -219,7 +227,8 @@ class LlamaEngine:
             if sequence.held
         ]
         saved = self._saved.size if self._saved else None
-        return CacheReport(self._context.capacity, self._context.n_ctx_limit, tuple(held), saved)
+        context = self._context
+        return CacheReport(context.capacity, context.n_ctx_limit, tuple(held), saved, self._adapters.names)
 
     def _speculation(self, request: Request, prompt: list[int]) -> Speculation | None:
         # A rejected draft has to be taken back, which recurrent models and sliding windows can't do.
@@ -313,6 +322,7 @@ class LlamaEngine:
         self._worker.submit(self._save_all)
         self._worker.shutdown(wait=True)
         self._context.close()
+        self._adapters.close()
         self._model.close()
 
 
@@ -324,8 +334,15 @@ def _open_store(options: EngineOptions) -> SavedPrefixes | None:
         "on_gpu": options.n_gpu_layers != 0,
         "repack_weights": options.repack_weights,
     }
+    directory = options.kv_directory
+
+    def open_store(adapters: str) -> KvStore:
+        """The store of what was read with these adapters."""
+        facts = parameters | ({"adapters": adapters} if adapters else {})
+        name = identity(options.path, options.sha256, facts)
+        return KvStore(directory, name, options.kv_limit_bytes)
+
     try:
-        name = identity(options.path, options.sha256, parameters)
+        return SavedPrefixes(open_store)
     except OSError:  # no such file: loading it says so
         return None
-    return SavedPrefixes(KvStore(options.kv_directory, name, options.kv_limit_bytes))

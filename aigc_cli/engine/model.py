@@ -75,6 +75,13 @@ class Model:
         return template.decode("utf-8", "replace") if template else None
 
     @cached_property
+    def architecture(self) -> str:
+        """What the file calls its kind of network, such as "qwen2"."""
+        text = ctypes.create_string_buffer(PIECE_BYTES)
+        lib.llama_model_meta_val_str(self.handle, b"general.architecture", text, len(text))
+        return text.value.decode("utf-8", "replace")
+
+    @cached_property
     def is_recurrent(self) -> bool:
         """Whether its state can't be cut at a token, as with Mamba and hybrids of it."""
         return bool(lib.llama_model_is_recurrent(self.handle) or lib.llama_model_is_hybrid(self.handle))

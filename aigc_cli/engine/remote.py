@@ -12,12 +12,13 @@ from aigc_cli.engine.chunks import Chunk, ReplyReader
 from aigc_cli.engine.client import Client
 from aigc_cli.engine.count import count_tokens
 from aigc_cli.engine.dialect import AIGC, Continuation, Dialect
-from aigc_cli.engine.encode import encode, shapes_choices
+from aigc_cli.engine.encode import Json, encode, shapes_choices
 from aigc_cli.engine.estimate import estimate_request
 from aigc_cli.engine.exchange import Answer, Patience
 from aigc_cli.engine.loop_watch import LoopWatch
 from aigc_cli.engine.refusal import is_web_page, read_body, refusal, streamed_error, web_page
 from aigc_cli.engine.reply_shape import after_prefix, unwrapped_choice
+from aigc_cli.engine.server_adapters import by_file, by_number
 from aigc_cli.engine.server_info import ServerInfo, discover, model_names
 from aigc_cli.engine.sse import objects, parse_object
 from aigc_cli.errors import AigcError, ContextOverflow, EngineError, Interrupted
@@ -36,6 +37,7 @@ class Expected:
         server: everything, which saves asking.
         user: tells this client's requests from those of others in the server's line; empty: nothing is told.
         guard_loops: stop a reply that repeats itself; our own server does so by itself.
+        reads_files: it is an engine of this person on this machine, and reads adapters by their paths.
     """
 
     model: str | None = None
@@ -43,6 +45,7 @@ class Expected:
     server: ServerInfo | None = None
     guard_loops: bool = False
     user: str = ""
+    reads_files: bool = False
 
 
 class RemoteEngine(Engine):
@@ -146,7 +149,8 @@ class RemoteEngine(Engine):
         path = (address.root if encoded.is_native else address.api) + encoded.route
         patience = Patience(self._client.timeouts.first_byte_s)
         named = {"user": self._expected.user} if self._expected.user else {}
-        with self._client.ask(path, encoded.body | named, patience) as answer:
+        body = encoded.body | named | self._lora(request, server.dialect)
+        with self._client.ask(path, body, patience) as answer:
             if answer.status != HTTPStatus.OK:
                 raise refusal(answer, address.label, server.engine.model)
             watch = self._loop_watch(request, server)
@@ -158,6 +162,13 @@ class RemoteEngine(Engine):
                 if watch and watch.push(event.text):
                     yield from reader.ends(FinishReason.LOOP)
                     return
+
+    def _lora(self, request: Request, dialect: Dialect) -> Json:
+        if request.adapters is None:
+            return {}
+        if self._expected.reads_files:
+            return by_file(request.adapters)
+        return by_number(self._client, dialect, request.adapters)
 
     def _loop_watch(self, request: Request, server: ServerInfo) -> LoopWatch | None:
         """None where several replies come mixed: ending one would end all."""

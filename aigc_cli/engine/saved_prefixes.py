@@ -2,13 +2,14 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aigc_cli.engine import library
+from aigc_cli.engine.adapters import NO_ADAPTERS
 from aigc_cli.engine.chat_template import REPLIES_REMEMBERED
 from aigc_cli.engine.kv_store import KvStore, StoredReply, StoreSize, store_size
 from aigc_cli.engine.library import lib
@@ -36,12 +37,17 @@ class HeldSequence:
 
 @dataclass(frozen=True, slots=True)
 class CacheReport:
-    """What an engine holds; sizes in tokens. `saved` is None when nothing is kept on disk."""
+    """What an engine holds; sizes in tokens. `saved` is None when nothing is kept on disk.
+
+    Attributes:
+        adapters: paths of the LoRA adapters in memory.
+    """
 
     n_cells: int
     n_ctx: int
     held: tuple[HeldSequence, ...]
     saved: StoreSize | None
+    adapters: tuple[str, ...] = ()
 
 
 def identity(path: Path, sha256: str | None, parameters: Mapping[str, object]) -> str:
@@ -67,38 +73,51 @@ def identity(path: Path, sha256: str | None, parameters: Mapping[str, object]) -
 
 
 class SavedPrefixes:
-    """Saves and restores sequences of one context. Of a private one nothing is saved."""
+    """Saves and restores sequences of one context. Of a private one nothing is saved.
 
-    def __init__(self, store: KvStore) -> None:
-        self._store = store
+    What the model read with adapters is of no use without them: each set of them has a store of its own.
+    """
+
+    def __init__(self, open_store: Callable[[str], KvStore]) -> None:
+        """`open_store` opens the store of a set of adapters by its key; all are in one directory."""
+        self._open_store = open_store
+        self._stores: dict[str, KvStore] = {}
+        self._plain = self._store(NO_ADAPTERS.key)
         self._drawn: OrderedDict[StoredReply, None] = OrderedDict()  # of whatever sequence
 
     @property
     def size(self) -> StoreSize:
         """How much is on disk, that of other models included."""
-        return store_size(self._store.directory)
+        return store_size(self._plain.directory)
+
+    def _store(self, adapters: str) -> KvStore:
+        if adapters not in self._stores:
+            self._stores[adapters] = self._open_store(adapters)
+        return self._stores[adapters]
 
     def reply_tokens(self, text: str) -> tuple[int, ...] | None:
         """The tokens of a reply that was drawn before; any thread may ask."""
-        return self._store.reply_tokens(text)
+        found = (store.reply_tokens(text) for store in list(self._stores.values()))
+        return next((tokens for tokens in found if tokens is not None), None)
 
     def restore(self, context: "Context", prompt: Sequence[int], *, private: bool) -> None:
         """Bring what is on disk of a prompt into the cache, if that saves reading."""
+        store = self._store(context.adapters.key)
         n_held = context.n_shared(prompt)
         needed = prompt[:-1]  # the last token is evaluated in any case
         whole = not context.can_truncate
-        while prefix := self._store.find(needed, n_held, longest=context.n_ctx_limit, whole=whole):
-            state = self._store.read(prefix, touch=not private)
+        while prefix := store.find(needed, n_held, longest=context.n_ctx_limit, whole=whole):
+            state = store.read(prefix, touch=not private)
             if state is None:
                 continue
             if context.restore(prefix.tokens, state):
                 self._remember(prefix.replies)
                 return
-            self._store.drop(prefix)
+            store.drop(prefix)
 
     def note_reply(self, start: int, text: str, tokens: Sequence[int]) -> None:
         """Remember the tokens of a reply, and where in its sequence it starts."""
-        self._remember([StoredReply(start, self._store.text_digest(text), tuple(tokens))])
+        self._remember([StoredReply(start, self._plain.text_digest(text), tuple(tokens))])
 
     def _remember(self, replies: Sequence[StoredReply]) -> None:
         for reply in replies:
@@ -122,7 +141,9 @@ class SavedPrefixes:
         held = sequence.held
         if sequence.private or sequence.is_branch or len(held) < LEAST_NEW:
             return
-        if len(held) - self._store.n_saved(held) < max(LEAST_NEW, LEAST_GROWTH * len(held)):
+        if len(held) - self._store(sequence.adapters).n_saved(held) < max(
+            LEAST_NEW, LEAST_GROWTH * len(held)
+        ):
             return
         self._write(sequence, is_beginning=False)
 
@@ -131,7 +152,7 @@ class SavedPrefixes:
         n_tokens = len(beginning)
         if sequence.private or n_tokens < LEAST_BEGINNING or not context.can_truncate:
             return
-        if sequence.held[:n_tokens] != list(beginning) or self._store.holds(beginning):
+        if sequence.held[:n_tokens] != list(beginning) or self._store(sequence.adapters).holds(beginning):
             return
         with context.fork(sequence, n_tokens) as copy:
             self._write(copy, is_beginning=True)
@@ -142,6 +163,6 @@ class SavedPrefixes:
         if state is None:
             return
         replies = self._replies_in(sequence.held)
-        self._store.save(
+        self._store(sequence.adapters).save(
             sequence.held, replies, state, is_beginning=is_beginning, replaces=sequence.can_truncate
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from aigc_cli.engine.adapters import NO_ADAPTERS
 from aigc_cli.engine.library import lib
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class TokenSequence:
         self.n_prompt = 0  # tokens of the last request, before its reply
         self.n_reused = 0  # how many of those were held before
         self.private = False  # nothing of it may reach the disk
+        self.adapters = NO_ADAPTERS.key  # what its tokens were evaluated with
         self.is_branch = False  # a candidate that no request has gone on from
         self.at_work = False
         self.last_used_s = 0.0

@@ -90,6 +90,7 @@ class Tensor:
         type_name: of ggml, such as "Q4_K"; "type 99" for one that this reader does not know.
         n_bytes: what it takes in the file.
         offset: from the start of the tensor data, in bytes.
+        shape: the length of a row first.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Tensor:
     n_elements: int
     n_bytes: int
     offset: int
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,9 +329,10 @@ def _measure(claim: _TensorClaim, next_offset: int) -> Tensor:
     if claim.type_id not in TENSOR_TYPES:
         # A type that llama.cpp got after this table was made: it takes the room up to the next tensor.
         room = max(next_offset - claim.offset, 1)
-        return Tensor(claim.name, f"type {claim.type_id}", n_elements, room, claim.offset)
+        return Tensor(claim.name, f"type {claim.type_id}", n_elements, room, claim.offset, claim.dimensions)
     type_name, block, block_bytes = TENSOR_TYPES[claim.type_id]
     row = claim.dimensions[0] if claim.dimensions else 1
     if row % block:
         refuse(f"the tensor {claim.name!r} has rows of {row:,} elements, {type_name} needs blocks of {block}")
-    return Tensor(claim.name, type_name, n_elements, n_elements // block * block_bytes, claim.offset)
+    n_bytes = n_elements // block * block_bytes
+    return Tensor(claim.name, type_name, n_elements, n_bytes, claim.offset, claim.dimensions)

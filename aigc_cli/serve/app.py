@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aigc_cli import __version__
 from aigc_cli.engine.base import Engine, ModelText, Sampling
-from aigc_cli.errors import AigcError
+from aigc_cli.errors import AigcError, UnsupportedFeature
+from aigc_cli.serve.adapters import ServedAdapters
 from aigc_cli.serve.answering import Answering, JsonAnswer, send_refusal, to_json
 from aigc_cli.serve.decoding import Call, chat_call, infill_call, text_call
 from aigc_cli.serve.fields import parse_object
@@ -34,6 +35,7 @@ from aigc_cli.serve.sampling import NUMBERS
 from aigc_cli.serve.tokens import token_routes
 from aigc_cli.serve.turns import MOST_WAITING, Turns, Watch
 
+ADAPTERS = "/lora-adapters"
 SHOWN = (*NUMBERS, "top_k", "repeat_last_n")
 Decode = Callable[[dict[str, Any], Sampling], Call]
 
@@ -50,6 +52,7 @@ class ServeOptions:
         on_bug: told of exceptions that nobody expects.
         private: nothing of any request may be written to disk.
         watch: shown every event of every reply.
+        adapters: what requests may put over the model's weights.
     """
 
     clock: Callable[[], float]
@@ -59,6 +62,7 @@ class ServeOptions:
     on_bug: Callable[[BaseException], None] = lambda _error: None
     private: bool = False
     watch: Watch | None = None
+    adapters: ServedAdapters = field(default_factory=ServedAdapters)
 
 
 class Service:
@@ -77,6 +81,8 @@ class Service:
             Route("/props", self._props),
             *(Route(path, self._models) for path in ("/v1/models", "/models")),
             Route("/v1/models/{name:path}", self._model),
+            Route(ADAPTERS, self._list_adapters),
+            self._post(ADAPTERS, self._set_adapters),
             *(self._post(path, self._chat) for path in ("/v1/chat/completions", "/chat/completions")),
             self._post("/v1/completions", self._text),
             self._post("/infill", self._infill),
@@ -113,6 +119,15 @@ class Service:
                     "has_infill": info.has_infill,
                 },
             }
+        )
+
+    async def _list_adapters(self, _request: HttpRequest) -> ASGIApp:
+        return JsonAnswer(self.options.adapters.listed())
+
+    async def _set_adapters(self, _request: HttpRequest) -> ASGIApp:
+        raise UnsupportedFeature(
+            "no client sets the LoRA adapters of all",
+            "a request's own lora field says what is in force for it",
         )
 
     async def _models(self, _request: HttpRequest) -> ASGIApp:
@@ -154,10 +169,11 @@ class Service:
 
     async def _decode(self, request: HttpRequest, decode: Decode) -> Call:
         body = await read_body(request, self.options.rules.most_bytes)
-        call = decode(parse_object(body), self.engine.info.sampling)
-        if not self.options.private:
-            return call
-        return replace(call, request=replace(call.request, private=True))
+        fields = parse_object(body)
+        call = decode(fields, self.engine.info.sampling)
+        private = call.request.private or self.options.private
+        adapters = self.options.adapters.wanted(fields)
+        return replace(call, request=replace(call.request, private=private, adapters=adapters))
 
     def _head(self, kind: str) -> Head:
         return Head(f"{kind}-{secrets.token_hex(12)}", int(self.options.now()), self.engine.info.model)

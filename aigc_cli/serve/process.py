@@ -123,13 +123,18 @@ class Resident:
             is_reading.set()
 
     def _make_app(self, engine: "LlamaEngine") -> "ASGIApp":
+        from aigc_cli.serve.adapters import ServedAdapters
         from aigc_cli.serve.app import ServeOptions, Service, serve_app
 
         def on_bug(error: BaseException) -> None:
             """Keep what no client is told."""
             _log.error("a bug in aigc", exc_info=error)
 
-        options = ServeOptions(time.monotonic, time.time, on_bug=on_bug, watch=self._totals.watch)
+        # whoever reaches the socket is the person who started this
+        adapters = ServedAdapters(reads_files=True)
+        options = ServeOptions(
+            time.monotonic, time.time, on_bug=on_bug, watch=self._totals.watch, adapters=adapters
+        )
         self._service = Service(engine, options)
         return serve_app(self._service)
 
@@ -179,6 +184,7 @@ class Resident:
             "waiting": service.turns.n_waiting,
             "cells": cache.n_cells,
             "held_prefixes": [sequence.n_tokens for sequence in cache.held],
+            "adapters": list(cache.adapters),
             "saved_bytes": cache.saved.n_bytes if cache.saved else None,
             "replies": totals.replies,
             "prompt_tokens": totals.prompt_tokens,

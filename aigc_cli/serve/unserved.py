@@ -32,7 +32,6 @@ LLAMA_SERVER: dict[str, tuple[str, tuple[Any, ...]]] = {
     "adaptive_target": ("adaptive sampling", (-1,)),
     "min_keep": ("a least number of candidates", (0,)),
     "ignore_eos": ("going on after the end of a reply", (False,)),
-    "lora": ("LoRA adapters", ([],)),
     "post_sampling_probs": ("probabilities after sampling", (False,)),
     "return_tokens": ("token ids in a reply", (False,)),
     "timings_per_token": ("timings at each token", (False,)),

@@ -69,4 +69,6 @@ def _values(text: str) -> dict[str, Value] | None:
 def _toml(value: Value) -> str:
     if isinstance(value, str):  # a TOML basic string is a JSON string, but for the DEL character
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     return str(value).lower() if isinstance(value, bool) else repr(value)

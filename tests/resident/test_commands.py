@@ -13,6 +13,7 @@ import pytest
 
 from tests.resident.command import AIGC, aigc
 from tests.resident.engines import World, chat, text_of
+from tests.tiny_adapter import write_tiny_adapter
 
 
 @pytest.fixture(params=["0", "1"], ids=["in-process", "resident"])
@@ -135,3 +136,40 @@ def test_two_chats_that_take_turns_keep_what_was_read(world: World) -> None:
             read.append((turn, evaluated))
             told[name] += [question, text_of(events)]
     assert all(evaluated < 80 for turn, evaluated in read if turn), read
+
+
+def test_adapters_come_and_go_and_the_model_stays_loaded(mode: str, byte_model: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("sql", "style")):
+        write_tiny_adapter(tmp_path / f"{name}.gguf", seed=number)
+
+    def said(*lora: str) -> bytes:
+        options = [word for each in lora for word in ("--lora", each)]
+        line = ("-m", str(byte_model), "--temperature", "0", "--max-tokens", "20", *options, "hello")
+        done = aigc("complete", *line)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    plain, sql, style, both = said(), said("sql.gguf"), said("style.gguf"), said("sql.gguf", "style.gguf:0.5")
+    assert len({plain, sql, style, both}) == 4
+    assert said("sql.gguf:0") == plain
+    assert (said("sql.gguf"), said()) == (sql, plain)
+    if mode == "1":
+        (report,) = json.loads(aigc("engine", "status", "--json").stdout)
+        assert report["replies"] == 7
+        assert {Path(path).name for path in report["adapters"]} == {"sql.gguf", "style.gguf"}
+        assert b"adapters   " in aigc("engine", "status").stdout
+
+
+@pytest.mark.usefixtures("mode")
+def test_an_adapter_that_does_not_fit_is_told_alike(byte_model: Path, tmp_path: Path) -> None:
+    write_tiny_adapter(tmp_path / "wide.gguf", n_out=99)
+    write_tiny_adapter(tmp_path / "other.gguf", architecture="qwen2")
+    for name, words in (
+        ("missing.gguf", b"No such file"),
+        (str(byte_model), b"is a whole model"),
+        ("other.gguf", b"for qwen2 models"),
+        ("wide.gguf", b"'blk.0.attn_q.weight' has incorrect shape"),
+    ):
+        done = aigc("-m", str(byte_model), "--lora", name, "hi")
+        assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (3, b"", 2), done.stderr
+        assert words in done.stderr

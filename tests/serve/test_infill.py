@@ -151,7 +151,7 @@ def test_a_reply_that_went_round_in_circles_says_so() -> None:
         ({"input_extra": ["x"]}, "input_extra[0]"),
         ({"prompt": ["x"]}, "prompt"),
         ({"samplers": ["nonsense"]}, "samplers"),
-        ({"lora": [{"id": 0, "scale": 0.5}]}, "lora"),
+        ({"lora": [{"id": 0, "scale": 0.5}]}, "lora[0].id"),
         ({"n_predict": -2}, "n_predict"),
         ({"n": 2, "n_indent": 4}, "n"),
     ],

@@ -91,7 +91,7 @@ def option_group(
 
 
 def _flags(given: dict[str, Any]) -> Flags:
-    """The values that were given; of an option that can be repeated and was not, typer makes an empty list."""
+    """The values that were given; a repeatable option without any is an empty list."""
     return {
         name: (tuple(value) or None) if isinstance(value, list | tuple) else value
         for name, value in given.items()

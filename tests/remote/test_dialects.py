@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 
 from aigc_cli.engine.base import (
-    Adapter,
     Chat,
     Choices,
     ContextFile,
@@ -368,38 +367,3 @@ def test_a_message_with_bytes_that_are_no_text_is_sent_all_the_same() -> None:
 def test_a_schema_that_is_no_json() -> None:
     with pytest.raises(AigcError, match="no JSON"):
         encode(Request(HELLO, Sampling(), JsonSchema("{")), "m", VLLM)
-
-
-ADAPTED = replace(chat(), adapters=(Adapter("/home/me/style.gguf", 0.5),))
-
-
-def test_llama_server_is_told_the_numbers_of_adapters() -> None:
-    listed = [{"id": n, "path": f"/srv/{name}.gguf", "scale": 1.0} for n, name in enumerate(("sql", "style"))]
-    routes = {**LLAMA_ROUTES, CHAT: stream(delta("hi"), finish()), "/lora-adapters": answer(listed)}
-    with ReplayingServer.on_tcp(routes) as server:
-        engine = engine_at(server.url)
-        list(engine.stream(ADAPTED))
-        assert server.seen[-1].body["lora"] == [{"id": 0, "scale": 0.0}, {"id": 1, "scale": 0.5}]
-        list(engine.stream(chat()))
-        assert "lora" not in server.seen[-1].body
-        with pytest.raises(ModelError, match=r"no adapter 'other\.gguf'"):
-            list(engine.stream(replace(ADAPTED, adapters=(Adapter("other.gguf"),))))
-
-
-def test_a_llama_server_without_a_list_of_adapters() -> None:
-    with (
-        ReplayingServer.on_tcp(
-            {**LLAMA_ROUTES, "/lora-adapters": answer({"error": "?"}, "404 Not Found")}
-        ) as server,
-        pytest.raises(UnsupportedFeature, match="does not list its LoRA adapters"),
-    ):
-        list(engine_at(server.url).stream(ADAPTED))
-
-
-@pytest.mark.parametrize("dialect", [VLLM, OLLAMA, OPENAI, GENERIC])
-def test_a_server_that_takes_no_adapter_is_named(dialect: Dialect) -> None:
-    with ReplayingServer.on_tcp({}) as server:
-        with pytest.raises(UnsupportedFeature, match=f"^{dialect.name} takes no LoRA adapter") as caught:
-            list(known_engine(server.url, dialect).stream(ADAPTED))
-        assert not server.seen, "the request was sent all the same"
-    assert ("--model NAME" in caught.value.hint) == (dialect is VLLM)

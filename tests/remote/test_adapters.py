@@ -11,14 +11,14 @@ from aigc_cli.engine.base import Adapter
 from aigc_cli.engine.dialect import GENERIC, LLAMA_SERVER, OLLAMA, OPENAI, VLLM, Dialect
 from aigc_cli.errors import ModelError, UnsupportedFeature
 from tests.remote.engines import CHAT, chat, known_engine
-from tests.remote.replaying_server import ReplayingServer, answer, delta, finish, stream
+from tests.remote.replaying_server import ReplayingServer, Route, answer, delta, finish, stream
 
 ADAPTED = replace(chat(), adapters=(Adapter("/home/me/style.gguf", 0.5),))
 
 
 def test_llama_server_is_told_the_numbers_of_adapters() -> None:
     listed = [{"id": n, "path": f"/srv/{name}.gguf", "scale": 1.0} for n, name in enumerate(("sql", "style"))]
-    routes = {CHAT: stream(delta("hi"), finish()), "/lora-adapters": answer(listed)}
+    routes: dict[str, Route] = {CHAT: stream(delta("hi"), finish()), "/lora-adapters": answer(listed)}
     with ReplayingServer.on_tcp(routes) as server:
         engine = known_engine(server.url, LLAMA_SERVER)
         list(engine.stream(ADAPTED))

@@ -4,6 +4,7 @@ Source of the list: tools/server/README.md of llama.cpp, the version in llama-cp
 """
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,7 +12,10 @@ from aigc_cli.engine.base import Adapter
 from aigc_cli.engine.dialect import GENERIC, LLAMA_SERVER, OLLAMA, OPENAI, VLLM, Dialect
 from aigc_cli.errors import ModelError, UnsupportedFeature
 from tests.remote.engines import CHAT, chat, known_engine
-from tests.remote.replaying_server import ReplayingServer, Route, answer, delta, finish, stream
+from tests.remote.replaying_server import ReplayingServer, answer, delta, finish, stream
+
+if TYPE_CHECKING:
+    from tests.remote.replaying_server import Route
 
 ADAPTED = replace(chat(), adapters=(Adapter("/home/me/style.gguf", 0.5),))
 

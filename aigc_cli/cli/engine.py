@@ -91,17 +91,16 @@ def log(
     flags: Flags,
 ) -> int:
     """The last lines that the engine wrote: of the newest log, or of the engine that the options mean."""
-    from aigc_cli.serve.engine_log import tail
+    from aigc_cli.serve.engine_log import newest_log, tail
 
     app = app_context(ctx)
     place = _place(app)
-    logs = [place.log(name) for name in _named(app, flags)] or sorted(
-        place.logs.glob("*.log"), key=lambda path: path.stat().st_mtime
-    )
-    if not logs or not logs[-1].exists():
+    named = [place.log(name) for name in _named(app, flags)]
+    path = named[0] if named else newest_log(place.logs)
+    if path is None or not path.exists():
         raise UsageError("there is no log: no engine has run here", "aigc engine start")
-    note(app, str(logs[-1]))
-    app.stdout.write("".join(f"{sanitize(line)}\n" for line in tail(logs[-1]).splitlines()[-n_lines:]))
+    note(app, str(path))
+    app.stdout.write("".join(f"{sanitize(line)}\n" for line in tail(path).splitlines()[-n_lines:]))
     return ExitCode.DONE
 
 

@@ -58,11 +58,13 @@ class ModelStore:
     def list(self) -> tuple[StoredModel, ...]:
         """Every model file, by name."""
         entries = self._read_index()["models"]
+        models: list[StoredModel] = []
         with suppress(OSError):
-            files = [path for path in self.directory.iterdir() if _is_model_file(path)]
-            models = [self._describe(path, entries.get(path.name, {})) for path in files]
-            return tuple(sorted(models, key=lambda model: (model.name, model.path.name)))
-        return ()
+            for path in self.directory.iterdir():
+                with suppress(FileNotFoundError):  # another process has just removed it
+                    if _is_model_file(path):
+                        models.append(self._describe(path, entries.get(path.name, {})))
+        return tuple(sorted(models, key=lambda model: (model.name, model.path.name)))
 
     def find(self, name: str) -> StoredModel | None:
         """The stored model with this name, file name or (for a known model) alias, whatever the case."""

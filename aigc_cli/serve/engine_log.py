@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 MOST_BYTES = 256 << 10  # of the file in use; the one before it is kept too
@@ -39,6 +40,15 @@ def redirect_output(path: Path) -> None:
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
     os.close(log)
+
+
+def newest_log(directory: Path) -> Path | None:
+    """The log that was written to last; None where there is none."""
+    written: dict[Path, int] = {}
+    for path in directory.glob("*.log"):
+        with suppress(FileNotFoundError):  # it has just been set aside
+            written[path] = path.stat().st_mtime_ns
+    return max(written, key=written.__getitem__, default=None)
 
 
 def tail(path: Path, n_bytes: int = TAIL_BYTES) -> str:

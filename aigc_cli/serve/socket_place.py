@@ -49,9 +49,11 @@ class SocketPlace:
 
     def names(self) -> tuple[str, ...]:
         """The engines that have a socket here, alive or not."""
-        if not self.directory.is_dir():
+        try:
+            listed = os.listdir(self.directory)  # noqa: PTH208  # iterdir's paths are not needed
+        except OSError:
             return ()
-        return tuple(sorted(path.stem for path in self.directory.glob(f"*{_SOCKET}")))
+        return tuple(sorted(name.removesuffix(_SOCKET) for name in listed if name.endswith(_SOCKET)))
 
     def everywhere(self) -> "Iterator[SocketPlace]":
         """This place, then the others that are there and that only this person can enter."""

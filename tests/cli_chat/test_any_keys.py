@@ -26,7 +26,7 @@ from tests.cli_chat.terminal import (
 )
 
 N_SEQUENCES, LONGEST, N_AT_ONCE = 10_000, 4, 250
-HANG_S = 10.0
+HANG_S = 30.0
 QUIET_S = 0.06  # longer than Escape may become Alt and a key in vi mode
 # No backticks, quotes or redirections: what stands behind a `!` really runs.
 WORDS = [

@@ -1,6 +1,5 @@
 """What a chat does in its window besides talking: commands, code, summaries, completion, vi keys."""
 
-import time
 from pathlib import Path
 
 from tests.cli_chat.terminal import (
@@ -44,10 +43,8 @@ def test_ctrl_c_ends_the_command_and_not_the_chat(tmp_path: Path) -> None:
         terminal.expect_prompt()
         terminal.enter("!echo begun; sleep 60; echo not reached")
         terminal.wait(lambda: terminal.text.count("begun") > 1, "the command at work")
-        started = time.monotonic()
         terminal.send(CTRL_C)
-        terminal.expect("(interrupted)")
-        assert time.monotonic() - started < 2
+        terminal.expect("(interrupted)")  # soon: the command takes a minute
         answer(terminal, "")
         terminal.enter("still here?")
         terminal.expect("Understood.")

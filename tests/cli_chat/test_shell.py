@@ -232,15 +232,15 @@ def test_interrupt_without_a_terminal_ends_the_program_with_its_children(tmp_pat
     started = time.monotonic()
     ran = run_child(app, ["/bin/sh", "-c", "sleep 30; echo x"], cwd=tmp_path, env=app.env, n_kept=100)
     assert ran.ending is Ending.INTERRUPTED
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_child_left_in_the_background_does_not_hold_the_chat(tmp_path: Path) -> None:
     app = app_in(tmp_path, PATH="/usr/bin:/bin")
     started = time.monotonic()
-    ran = run_child(app, ["/bin/sh", "-c", "sleep 5 & echo done"], cwd=tmp_path, env=app.env, n_kept=100)
+    ran = run_child(app, ["/bin/sh", "-c", "sleep 30 & echo done"], cwd=tmp_path, env=app.env, n_kept=100)
     assert (ran.output, ran.exit_code, ran.ending) == ("done\n", 0, Ending.EXIT)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 def test_program_that_is_not_there_is_named(tmp_path: Path) -> None:

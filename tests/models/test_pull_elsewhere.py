@@ -150,7 +150,7 @@ def test_an_interrupted_download_is_resumed(
         time.sleep(0.02)
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
+    assert process.wait(60) == 130
     held = held_bytes(puller)
     hub.faults.hold.set()
     hub.faults.hold = None

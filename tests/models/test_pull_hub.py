@@ -185,12 +185,12 @@ def test_a_second_pull_waits_for_the_first_and_finds_its_file(only_hub: Puller, 
     second.on_phase = {"wait": waited}
     threads = [threading.Thread(target=only_hub), threading.Thread(target=second)]
     threads[0].start()
-    assert started.wait(10)
+    assert started.wait(60)
     threads[1].start()
-    assert waited.wait(10)
+    assert waited.wait(60)
     hub.faults.hold.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(hub.downloads()) == 1
     assert [model.name for model in only_hub.store.list()] == ["tiny"]
     assert second.phases() == ["wait"]

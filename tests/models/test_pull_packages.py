@@ -207,7 +207,7 @@ def test_an_interrupted_pull_leaves_no_lock_and_no_process_and_is_resumed(
         time.sleep(0.02)
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=60)
     assert b"interrupted" in output
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # pip ended with it

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,26 @@ def test_an_added_file_is_remembered_by_the_next_store(store: ModelStore, tmp_pa
     again = ModelStore(store.directory).find("TINY")
     assert again == added
     assert (again.source, again.licence, again.spec) == ("a test", "MIT", None)
+
+
+def test_a_file_that_vanishes_while_the_list_is_made_hides_no_other(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    add(store, tmp_path)
+    (tmp_path / "busy.py").write_text(
+        "import os\nnames = [f'{n}.gguf' for n in range(20)]\n"
+        "while True:\n"
+        "    for name in names: open(name, 'w').close()\n"
+        "    for name in names: os.unlink(name)\n"
+    )
+    with subprocess.Popen([sys.executable, tmp_path / "busy.py"], cwd=store.directory) as busy:
+        try:
+            while len(store.list()) == 1:  # it has not begun
+                assert busy.poll() is None
+            listed = [{model.name for model in store.list()} for _ in range(300)]
+        finally:
+            busy.kill()
+    assert all("tiny" in names for names in listed)
 
 
 def test_a_file_put_there_by_hand_is_listed(store: ModelStore) -> None:

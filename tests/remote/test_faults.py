@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,16 @@ from tests.remote.replaying_server import (
 PROMPT_S = 0.1  # how soon a cancelled request ends
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+@pytest.fixture
+def taken() -> Iterator[socket.socket]:
+    """A port that refuses connections until the socket listens; nobody else can take it meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound
+
+
+def url_of(bound: socket.socket) -> str:
+    return f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 def failure(pieces: list[Piece], *, key: str = "", timeouts: Timeouts | None = None) -> AigcError:
@@ -54,9 +61,9 @@ def failure(pieces: list[Piece], *, key: str = "", timeouts: Timeouts | None = N
     return caught.value
 
 
-def test_nobody_listens() -> None:
+def test_nobody_listens(taken: socket.socket) -> None:
     with pytest.raises(ServerUnreachable, match=r"no server at http://127\.0\.0\.1:") as caught:
-        _ = engine_at(f"http://127.0.0.1:{free_port()}").info
+        _ = engine_at(url_of(taken)).info
     assert caught.value.hint == "start it, or check base_url"
 
 
@@ -65,15 +72,15 @@ def test_a_socket_that_is_not_there(tmp_path: Path) -> None:
         _ = engine_at(f"unix:{tmp_path / 'none.sock'}").info
 
 
-def test_a_server_that_starts_late_is_reached() -> None:
-    port = free_port()
-    engine = known_engine(f"http://127.0.0.1:{port}")
+def test_a_server_that_starts_late_is_reached(taken: socket.socket) -> None:
+    engine = known_engine(url_of(taken))
     servers: list[ReplayingServer] = []
 
     def start() -> None:
         time.sleep(0.1)
         routes = {CHAT: stream(delta("late"), finish())}
-        servers.append(ReplayingServer(dict(routes), socket.create_server(("127.0.0.1", port))).__enter__())
+        taken.listen()
+        servers.append(ReplayingServer(dict(routes), taken).__enter__())
 
     starting = threading.Thread(target=start)
     starting.start()

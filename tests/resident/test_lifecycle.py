@@ -87,7 +87,7 @@ def test_the_process_leaves_after_its_work(world: World, keep_alive_s: float) ->
     engine = world.open(world.launch(keep_alive_s=keep_alive_s))
     pid = world.pid
     assert len(text_of(list(engine.stream(ask("hello"))))) == 40
-    wait_for(lambda: not is_alive(pid), "its end", 15)
+    wait_for(lambda: not is_alive(pid), "its end")
     assert world.place.names() == ()
     assert "no work for" in world.log
     assert len(text_of(list(engine.stream(ask("hello"))))) == 40  # and comes again by itself
@@ -149,7 +149,7 @@ def test_a_process_that_does_not_answer_is_ended_with_force(world: World) -> Non
     (name,) = world.place.names()
     started = time.monotonic()
     assert stop_engine(world.place, name, polite_s=0.5)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
     wait_for(lambda: not is_alive(pid), "its end")
     assert world.place.names() == ()
 

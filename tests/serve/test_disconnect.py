@@ -35,7 +35,7 @@ def read_until(connection: socket.socket, wanted: bytes) -> None:
         seen += part
 
 
-def wait_until(true: Callable[[], bool], within_s: float = 10) -> None:
+def wait_until(true: Callable[[], bool], within_s: float = 60) -> None:
     limit = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < limit
@@ -45,7 +45,7 @@ def wait_until(true: Callable[[], bool], within_s: float = 10) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_reply_ends_when_nobody_listens(stream: bool) -> None:  # noqa: FBT001  # a case
     said: list[float] = []
-    engine = ScriptedEngine([LONG, "next"], delay_s=0.01)
+    engine = ScriptedEngine([LONG, "next"], delay_s=0.1)
     with serving(engine) as server:
         connection = send(server, stream=stream)
         wait_until(lambda: len(engine.requests) == 1)
@@ -54,11 +54,11 @@ def test_a_reply_ends_when_nobody_listens(stream: bool) -> None:  # noqa: FBT001
         gone = time.monotonic()
         assert server.post(CHAT, {"messages": HELLO}).json()["choices"][0]["message"]["content"] == "next"
         said.append(time.monotonic() - gone)
-    assert said[0] < 8  # the whole reply takes ten seconds
+    assert said[0] < 60  # the whole reply takes a hundred seconds
 
 
 def test_a_prompt_is_read_no_further_when_nobody_waits() -> None:
-    engine = ScriptedEngine(["never", "next"], prefill_steps=100, prefill_delay_s=0.1)
+    engine = ScriptedEngine(["never", "next"], prefill_steps=1000, prefill_delay_s=0.1)
     with serving(engine) as server:
         connection = send(server, stream=True)
         wait_until(lambda: len(engine.requests) == 1)
@@ -66,7 +66,7 @@ def test_a_prompt_is_read_no_further_when_nobody_waits() -> None:
         engine.prefill_steps = 1
         started = time.monotonic()
         assert server.post(CHAT, {"messages": HELLO}).status_code == 200
-        assert time.monotonic() - started < 8  # reading the first prompt takes ten seconds
+        assert time.monotonic() - started < 60  # reading the first prompt takes a hundred seconds
 
 
 def test_one_that_waits_and_goes_is_never_begun() -> None:
@@ -114,11 +114,11 @@ def long_unless_last(request: Request) -> str:
 
 
 def test_one_that_goes_before_the_engine_has_begun_is_ended_too() -> None:
-    with serving(ScriptedEngine([long_unless_last], delay_s=0.01)) as server:
+    with serving(ScriptedEngine([long_unless_last], delay_s=0.1)) as server:
         for n in range(20):
             connection = send(server, stream=True)
             time.sleep(0.002 * (n % 3))
             connection.close()
         started = time.monotonic()
         assert server.post(CHAT, {"messages": [{"role": "user", "content": "last"}]}).status_code == 200
-        assert time.monotonic() - started < 8  # one whole reply of the others takes ten seconds
+        assert time.monotonic() - started < 60  # one whole reply of the others takes a hundred seconds

@@ -2,6 +2,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -21,7 +22,9 @@ from aigc_cli.tasks.sandbox import (
 
 PATH = os.environ.get("PATH")
 ISOLATIONS = [Isolation.NONE, *({find_isolation(PATH)} - {Isolation.NONE})]
-LIMITS = Limits(wall_s=4, cpu_s=10, memory_bytes=2**30, file_bytes=2**20, n_processes=16, output_bytes=10_000)
+LIMITS = Limits(
+    wall_s=60, cpu_s=10, memory_bytes=2**30, file_bytes=2**20, n_processes=16, output_bytes=10_000
+)
 isolated = pytest.mark.parametrize("isolation", ISOLATIONS)
 really_isolated = pytest.mark.skipif(len(ISOLATIONS) == 1, reason="neither bubblewrap nor unshare works here")
 
@@ -34,13 +37,19 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def run(folder: Path, code: str, isolation: Isolation = Isolation.NONE, stdin: bytes = b"") -> Ran:
+def run(
+    folder: Path,
+    code: str,
+    isolation: Isolation = Isolation.NONE,
+    stdin: bytes = b"",
+    wall_s: float = LIMITS.wall_s,
+) -> Ran:
     (folder / "a.py").write_text(code, encoding="utf-8")
     return run_limited(
         [sys.executable, "-I", "-S", "a.py"],
         folder=folder,
         env=minimal_environment({"PATH": PATH or ""}, folder),
-        limits=LIMITS,
+        limits=replace(LIMITS, wall_s=wall_s),
         stdin=stdin,
         isolation=isolation,
     )
@@ -63,8 +72,8 @@ def test_a_program_gets_its_input_and_its_output_and_exit_code_come_back(
 @pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)"])
 def test_a_program_without_an_end_is_killed(folder: Path, isolation: Isolation, code: str) -> None:
     started = time.monotonic()
-    assert run(folder, code, isolation).ending is Ending.TIME_OUT
-    assert time.monotonic() - started < 20
+    assert run(folder, code, isolation, wall_s=2).ending is Ending.TIME_OUT
+    assert time.monotonic() - started < 50
 
 
 @isolated
@@ -90,7 +99,7 @@ def test_a_fork_bomb_is_bounded_and_none_of_it_is_left(folder: Path, isolation: 
     code = (
         "import os, time\nfor _ in range(200):\n    if not os.fork(): time.sleep(77.25)\ntime.sleep(77.25)\n"
     )
-    ran = run(folder, code, isolation)
+    ran = run(folder, code, isolation, wall_s=4)
     assert ran.exit_code != 0
     assert processes_in(folder) == []
 
@@ -133,7 +142,7 @@ def test_ctrl_c_while_it_runs_ends_it(folder: Path) -> None:
             run(folder, code)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert not [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(folder)]
+    assert processes_in(folder) == []
 
 
 def test_a_program_that_is_not_there_is_told(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """What token probabilities cost, and how well they predict that generated code fails.
 
     python -m benchmarks.confidence cost MODEL.gguf [--rounds N]
-    python -m benchmarks.confidence auc PROBLEMS.jsonl --results FILE [-m MODEL.gguf]
+    python -m benchmarks.confidence auc PROBLEMS.jsonl --results FILE -m MODEL.gguf [--drafts EARLIER.jsonl]
     python -m benchmarks.confidence auc --results FILE
 
 cost: one greedy reply drawn with and without probabilities, in turns; the time a token with them over that
@@ -10,7 +10,8 @@ without, as a ratio of medians. Bar: at most 1.02.
 auc: each problem is asked for as `aigc gen` asks, greedily, and all its tests score the code. Then the area
 under the ROC curve of a reply's mean and lowest token probability against passing: how often a reply that
 passes ranks above one that fails; 0.5 is a coin. Replies are appended to FILE, JSON lines, as they come; what
-is there already is not drawn again.
+is there already is not drawn again. Earlier replies to the same problems (of benchmarks.quality), given as
+drafts, make it faster: they are verified, not believed.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +28,10 @@ from typing import Any
 import numpy as np
 
 from aigc_cli.engine.base import Chat, Message, Request, Sampling
+from aigc_cli.engine.connect import recommended_sampling
 from aigc_cli.engine.llama import EngineOptions, LlamaEngine
 from aigc_cli.events import Delta, Done
+from aigc_cli.models.catalog import load_catalog
 from aigc_cli.tasks.generate import FileTask, code_of_reply, file_request
 from aigc_cli.tasks.languages import language_called
 from benchmarks.quality import why_it_fails
@@ -59,11 +62,12 @@ def measure_cost(engine: LlamaEngine, rounds: int) -> None:
     print(f"ratio of medians {medians[1] / medians[0]:.3f}, of minima {least[1] / least[0]:.3f}; bar 1.02")
 
 
-def draw(engine: LlamaEngine, problem: dict[str, Any]) -> dict[str, Any]:
+def draw(engine: LlamaEngine, problem: dict[str, Any], draft: str) -> dict[str, Any]:
     """One greedy reply to a problem, scored, with the log-probability of each of its tokens."""
     prompt = f"{problem['prompt']}\n\nFor example:\n{problem['test_list'][0]}"
     task = FileTask(prompt, (), "", language_called("python"))
-    request = replace(file_request(task, None, Sampling(temperature=0, max_tokens=1000)), top_logprobs=0)
+    request = file_request(task, None, replace(engine.info.sampling, temperature=0, max_tokens=1000))
+    request = replace(request, top_logprobs=0, prediction=draft)
     deltas = [event for event in engine.stream(request) if isinstance(event, Delta)]
     code = code_of_reply(task, "".join(delta.text for delta in deltas))
     reason = why_it_fails(code, problem)
@@ -76,12 +80,14 @@ def draw(engine: LlamaEngine, problem: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def draw_missing(engine: LlamaEngine, problems: Sequence[dict[str, Any]], results: Path) -> None:
+def draw_missing(
+    engine: LlamaEngine, problems: Sequence[dict[str, Any]], results: Path, drafts: Mapping[int, str]
+) -> None:
     known = {row["task_id"] for row in read_lines(results)}
     for problem in problems:
         if problem["task_id"] in known:
             continue
-        row = draw(engine, problem)
+        row = draw(engine, problem, drafts.get(problem["task_id"], ""))
         with results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
         print(f"{row['task_id']}: {row['reason'][:100] or 'passed'}", flush=True)
@@ -130,7 +136,9 @@ def show_auc(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def open_engine(model: Path, n_threads: int) -> LlamaEngine:
-    return LlamaEngine(EngineOptions(model, model.stem, N_CTX, n_threads), time.perf_counter)
+    sampling = recommended_sampling(load_catalog().find(model.name))
+    options = EngineOptions(model, model.stem, N_CTX, n_threads, sampling=sampling)
+    return LlamaEngine(options, time.perf_counter)
 
 
 def main() -> None:
@@ -144,6 +152,7 @@ def main() -> None:
     auc = tables.add_parser("auc")
     auc.add_argument("problems", type=Path, nargs="?")
     auc.add_argument("--results", type=Path, required=True)
+    auc.add_argument("--drafts", type=Path)
     auc.add_argument("-m", "--model", type=Path)
     for table in (cost, auc):
         table.add_argument("--threads", type=int, default=2)
@@ -156,7 +165,8 @@ def main() -> None:
         if not given.model:
             parser.error("-m MODEL.gguf draws the replies")
         with closing(open_engine(given.model, given.threads)) as engine:
-            draw_missing(engine, read_lines(given.problems), given.results)
+            drafts = {row["task_id"]: row["code"] for row in read_lines(given.drafts)} if given.drafts else {}
+            draw_missing(engine, read_lines(given.problems), given.results, drafts)
     show_auc(read_lines(given.results))
 
 

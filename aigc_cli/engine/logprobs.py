@@ -8,9 +8,10 @@ from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
 from aigc_cli.events import Alternative, TokenLogprob
 
-# Logits a block: the k highest lie at or above the k-th highest of the blocks' maxima, so one pass rules out
-# nearly all of the vocabulary. 0.2 ms at 152k tokens; a partition of all of them takes 1.5 ms.
-BLOCK = 64
+# The k highest of all lie at or above the k-th highest among the maxima of groups, so one pass rules out
+# nearly all of the vocabulary. Group i is every width-th logit from i on: rows are compared whole, which
+# takes a quarter of the time that neighbours take. 0.06 ms at 152k tokens; to partition all takes 1.5 ms.
+GROUP = 64
 
 
 class LogprobReader:
@@ -41,15 +42,16 @@ def log_sum_exp(logits: Any, scratch: Any) -> float:
     top = logits.max()
     np.subtract(logits, top, out=scratch)
     np.exp(scratch, out=scratch)
-    return float(top) + float(np.log(scratch.sum(dtype=np.float64)))
+    return float(top) + float(np.log(scratch.sum()))  # float32: numpy adds in pairs
 
 
 def highest(logits: Any, count: int) -> list[int]:
     """Indices of the highest values, the best first."""
     if not count:
         return []
-    maxima = np.maximum.reduceat(logits, np.arange(0, len(logits), BLOCK))
-    if count < len(maxima):
+    width = len(logits) // GROUP
+    if count < width:
+        maxima = logits[: GROUP * width].reshape(GROUP, width).max(axis=0)
         near = np.flatnonzero(logits >= np.partition(maxima, -count)[-count])
     else:
         near = np.arange(len(logits))

@@ -96,7 +96,7 @@ def test_no_probabilities_unless_asked_for(engine: LlamaEngine) -> None:
     st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=400),
     st.integers(min_value=0, max_value=30),
 )
-def test_the_highest_are_found_block_by_block(values: list[float], count: int) -> None:
+def test_the_highest_are_found_group_by_group(values: list[float], count: int) -> None:
     logits = np.array(values, dtype=np.float32)
     found = highest(logits, count)
     assert [logits[n] for n in found] == sorted(logits, reverse=True)[:count]
@@ -108,4 +108,12 @@ def test_the_sum_does_not_overflow(values: list[float]) -> None:
     logits = np.array(values, dtype=np.float32)
     assert log_sum_exp(logits, np.empty_like(logits)) == pytest.approx(
         np.logaddexp.reduce(logits.astype(np.float64)), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 8.0])
+def test_the_sum_over_a_large_vocabulary_is_exact_enough(spread: float) -> None:
+    logits = (np.random.default_rng(1).standard_normal(152_000) * spread).astype(np.float32)
+    assert log_sum_exp(logits, np.empty_like(logits)) == pytest.approx(
+        np.log(np.exp(logits.astype(np.float64)).sum()), abs=2e-6
     )

@@ -1,11 +1,15 @@
 """An engine that its only user needs no more goes at once; one that others use stays."""
 
+import asyncio
 import json
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from starlette.types import Message
 
-from aigc_cli.events import Delta
+from aigc_cli.serve.control import HELLO, STOP, ResidentApp
+from aigc_cli.serve.lifecycle import Lifecycle
 from tests.resident.command import aigc
 from tests.resident.engines import World, ask, is_alive
 
@@ -27,13 +31,30 @@ def test_an_engine_that_somebody_else_has_used_stays(world: World) -> None:
     assert [report["state"] for report in world.reports()] == ["idle"]
 
 
-def test_an_engine_at_work_stays(world: World) -> None:
-    engine = world.open()
-    events = engine.stream(ask("hello", max_tokens=1500))
-    while not isinstance(next(events), Delta):
-        pass
-    world.residence(user=world.users[-1]).retire()
-    assert len(world.reports()) == 1
+def told(app: ResidentApp, route: str, **fields: object) -> dict[str, object]:
+    """The answer of an engine's own routes."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": json.dumps(fields).encode()}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(app({"type": "http", "method": "POST", "path": route, "headers": []}, receive, send))
+    answer: dict[str, object] = json.loads(sent[1]["body"])
+    return answer
+
+
+def test_an_engine_at_work_stays() -> None:
+    lifecycle = Lifecycle(60, lambda: 0.0, lambda: 10**9, 0)
+    app = ResidentApp("1", lifecycle, Future(), dict)
+    told(app, HELLO, version="1", user="only")
+    lifecycle.begin()
+    assert told(app, STOP, drain=True, sole_user="only") == {"leaves": False}
+    lifecycle.end()
+    assert told(app, STOP, drain=True, sole_user="another") == {"leaves": False}
+    assert told(app, STOP, drain=True, sole_user="only") == {"leaves": True}
 
 
 def test_a_client_without_a_name_is_taken_for_somebody_else(world: World) -> None:

@@ -53,6 +53,21 @@ class Settings:
     lora: tuple[str, ...] = _setting(
         (), "LoRA adapters over the model: GGUF files, each as FILE or FILE:SCALE", project=False
     )
+    repack: bool | None = _setting(
+        None,
+        "rearrange weights for this CPU: loads and reads slower, writes faster; unset: as tuned, else off",
+    )
+    flash_attention: bool | None = _setting(
+        None, "flash attention, where model and device can; unset: as tuned, else on"
+    )
+    ubatch: int | None = _setting(
+        None, "prompt tokens evaluated at once; unset: as tuned, else 512", limits=(32, 512)
+    )
+    kv_type: str | None = _setting(
+        None,
+        "numbers in the KV cache, 16 or 8 bits; unset: as tuned, else f16",
+        choices=("f16", "q8_0"),
+    )
     temperature: float | None = _setting(
         None, "0 is greedy; unset: what the model's publisher recommends", limits=_PENALTY
     )
@@ -167,6 +182,11 @@ class Directories:
     def headers(self) -> Path:
         """What the headers of model files said."""
         return self.cache / "headers"
+
+    @property
+    def tuning(self) -> Path:
+        """What was measured of models on this machine, and the usual shape of requests."""
+        return self.state / "tuning"
 
     @property
     def config_file(self) -> Path:

@@ -98,7 +98,7 @@ def test_an_empty_system_prompt_is_not_the_same_as_none(tmp_path: Path) -> None:
 
 def test_every_setting_has_a_variable(tmp_path: Path) -> None:
     values = {"color": "never", "theme": "light", "stats": "yes", "history": "off", "loop_guard": "0"}
-    values |= {"edit_mode": "vi", "overflow": "compact"}
+    values |= {"edit_mode": "vi", "overflow": "compact", "ubatch": "64", "kv_type": "q8_0"}
     env = {f"AIGC_{name.upper()}": values.get(name, "1000" if name == "context" else "1") for name in NAMES}
     origins = resolve(tmp_path, env=env).origins
     assert origins == {name: f"AIGC_{name.upper()}" for name in NAMES}

@@ -11,7 +11,9 @@ import typer
 from aigc_cli import __version__
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import ENGINE, Flags, app_context, setting_options
+from aigc_cli.cli.setting_text import setting_lines, threads_text
 from aigc_cli.config import Settings
+from aigc_cli.engine.tuning import value_origins
 from aigc_cli.errors import AigcError, ExitCode
 from aigc_cli.models.catalog import ModelSpec, load_catalog
 from aigc_cli.models.choose import locate
@@ -44,7 +46,7 @@ def doctor(
         else:
             model = _locate(app, settings, library)
         if isinstance(model, StoredModel):
-            found = inspect_model(settings, model, library)
+            found = inspect_model(settings, model, library, app.directories.tuning)
     except AigcError as error:
         problem = error
     if as_json:
@@ -116,7 +118,9 @@ def _model_lines(model: StoredModel | ModelSpec | None, found: "ModelReport | No
     if found is None:
         return
     memory = found.memory
-    yield f"runs       {found.placement.reason}, {found.n_threads} threads"
+    yield f"runs       {found.placement.reason}, {threads_text(found.choice.setting)}"
+    values = value_origins(found.choice.setting, found.choice.origins)
+    yield from setting_lines(values, "setting    ")
     yield f"context    up to {found.placement.n_ctx:,} tokens"
     yield (
         f"memory     {_gb(memory.total_bytes)} with a full window: weights {_gb(memory.weights_bytes)},"
@@ -128,6 +132,15 @@ def _place_lines(app: AppContext) -> Iterator[str]:
     directories = app.directories
     yield f"models     {directories.models}"
     yield f"settings   {directories.config_file}"
+
+
+def _run_facts(found: "ModelReport") -> dict[str, Any]:
+    return {
+        "placement": asdict(found.placement),
+        "n_threads": found.choice.setting.n_threads,
+        "memory": asdict(found.memory),
+        "setting": value_origins(found.choice.setting, found.choice.origins),
+    }
 
 
 def _gb(size_bytes: int) -> str:
@@ -150,7 +163,7 @@ def _facts(
         "devices": [asdict(device) for device in library.devices],
         "model": model.name if model else None,
         "model_path": str(model.path) if isinstance(model, StoredModel) else None,
-        "run": asdict(found) if found else None,
+        "run": _run_facts(found) if found else None,
         "models_directory": str(app.directories.models),
         "config_file": str(app.directories.config_file),
     }

@@ -9,6 +9,7 @@ import typer
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import LOADING, Flags, app_context, setting_options
 from aigc_cli.cli.report import note
+from aigc_cli.cli.setting_text import setting_lines
 from aigc_cli.errors import ExitCode, UsageError
 from aigc_cli.render.console import sanitize
 
@@ -167,6 +168,8 @@ def _lines(report: Report) -> "Iterator[str]":
     yield f"  process    {report['pid']}, {memory}, up {_duration(report['uptime_s'])}, {_leaves(report)}"
     if "replies" not in report:
         return
+    if "setting" in report:  # an engine of an older aigc does not tell
+        yield from setting_lines(report["setting"], "  setting    ")
     yield f"  replies    {report['replies']:,}; {report['waiting']:,} requests wait"
     yield (
         f"  tokens     {report['prompt_tokens']:,} of prompts, {report['cached_tokens']:,} of them cached;"

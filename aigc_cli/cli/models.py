@@ -1,4 +1,4 @@
-"""`aigc models`: list, pull, info, verify, use, rm."""
+"""`aigc models`: list, pull, info, verify, use, rm, tune."""
 
 import json
 from collections.abc import Sequence
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aigc_cli.cli.columns import write_columns
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import app_context
 from aigc_cli.cli.pulling import pull_with_progress, size_text, transfer_view
 from aigc_cli.cli.report import note
+from aigc_cli.cli.tune import tune, tune_after_pull
 from aigc_cli.cli.yes_no import ask_yes
 from aigc_cli.errors import ExitCode, InvalidModelFile, UsageError
 from aigc_cli.models.catalog import ModelSpec, load_catalog
@@ -19,7 +21,7 @@ from aigc_cli.models.gguf import read_header
 from aigc_cli.models.machine import this_machine
 from aigc_cli.models.source import Progress
 from aigc_cli.models.store import ModelStore, StoredModel
-from aigc_cli.render.console import sanitize, window_size
+from aigc_cli.render.console import sanitize
 
 if TYPE_CHECKING:
     from aigc_cli.models.gguf import GgufHeader
@@ -82,7 +84,11 @@ def pull(
 ) -> int:
     """Get a model: resumes, verifies, and keeps it."""
     app = app_context(ctx)
-    _write(app, str(pull_with_progress(app, reference).path))
+    held = {model.path for model in _store(app).list()}
+    model = pull_with_progress(app, reference)
+    _write(app, str(model.path))
+    if model.path not in held:
+        tune_after_pull(app, model)
     return ExitCode.DONE
 
 
@@ -150,6 +156,9 @@ def rm(
     return ExitCode.DONE
 
 
+models_app.command("tune")(tune)
+
+
 def _store(app: AppContext) -> ModelStore:
     return ModelStore(app.directories.models)
 
@@ -211,20 +220,8 @@ def _stored_row(model: StoredModel, answering: StoredModel | ModelSpec, machine:
 
 
 def _write_table(app: AppContext, rows: Sequence[Row]) -> None:
-    """Columns as wide as needed; a narrow terminal goes without the less important ones."""
-    from rich.cells import cell_len  # 20 ms; names may hold wide characters
-
     titles = ("NAME", "SIZE", "DISK", "FITS", "CONTEXT", "LICENCE")
-    cells = [titles, *map(_cells, rows)]
-    widths = [max(cell_len(row[n]) for row in cells) for n in range(len(titles))]
-    n_columns = len(titles)
-    if app.stdout.isatty():
-        room = window_size(app.stdout).columns
-        while n_columns > 1 and sum(widths[:n_columns]) + 2 * (n_columns - 1) > room:
-            n_columns -= 1
-    for row in cells:
-        padded = [text + " " * (widths[n] - cell_len(text)) for n, text in enumerate(row[:n_columns])]
-        _write(app, "  ".join(padded).rstrip())
+    write_columns(app, [titles, *map(_cells, rows)], droppable=(5, 4, 3, 2, 1))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

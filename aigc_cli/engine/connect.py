@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from aigc_cli.config import Directories, Settings
 from aigc_cli.engine.base import Sampling
 from aigc_cli.engine.placement import Device, Placement, place
+from aigc_cli.engine.tuning import USUAL_SHAPE, Choice, Setting, Use, choose, explicit_fields
+from aigc_cli.engine.tuning_store import TuningStore, machine_facts, read_shape
 from aigc_cli.models.catalog import ModelSpec
 from aigc_cli.models.gguf import GgufHeader
 from aigc_cli.models.known_headers import known_header
@@ -15,6 +17,8 @@ from aigc_cli.models.machine import Machine, this_machine
 from aigc_cli.models.store import StoredModel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aigc_cli.engine.llama import LlamaEngine
 
 # Names of a publisher's generation_config.json -> ours.
@@ -65,6 +69,59 @@ def n_threads(settings: Settings, machine: Machine) -> int:
     return min(settings.threads or machine.n_cores, os.cpu_count() or 1)
 
 
+def tuning_store(directory: "Path", found: Sequence[Device], machine: Machine) -> TuningStore:
+    """What was measured on this machine, as it is now."""
+    return TuningStore(directory, machine_facts(machine, found))
+
+
+def default_setting(settings: Settings, machine: Machine) -> Setting:
+    """How a model runs that nobody tuned."""
+    n = n_threads(settings, machine)
+    return Setting(n_threads=n, n_threads_prefill=n)
+
+
+def choice_for(
+    settings: Settings,
+    model: "Path",
+    found: Sequence[Device],
+    machine: Machine,
+    *,
+    on_gpu: bool,
+    use: Use,
+    directory: "Path | None",
+) -> Choice:
+    """How to run this model: as the person set, as it was tuned on this machine, or by default.
+
+    Args:
+        settings: what the person set.
+        model: its file.
+        found: the devices.
+        machine: this one.
+        on_gpu: whether layers go to a GPU.
+        use: what it is loaded for.
+        directory: where what was measured is; None: do without it.
+
+    Raises:
+        ConfigError: settings that do not go together.
+    """
+    explicit = explicit_fields(settings)
+    if settings.threads:
+        explicit |= dict.fromkeys(("n_threads", "n_threads_prefill"), n_threads(settings, machine))
+    default = default_setting(settings, machine)
+    if directory is None:
+        return choose(default, explicit, None, use=use, shape=USUAL_SHAPE)
+    tuning = tuning_store(directory, found, machine).read(model)
+    if tuning is not None and tuning.on_gpu != on_gpu:
+        tuning = None
+    shape = read_shape(directory)
+    return choose(default, explicit, tuning, use=use, shape=shape, free_bytes=machine.available_bytes)
+
+
+def use_of(settings: Settings) -> Use:
+    """What these settings load a model for."""
+    return Use.RESIDENT if settings.resident else Use.ONE_SHOT
+
+
 def open_engine(
     settings: Settings,
     model: StoredModel,
@@ -73,11 +130,13 @@ def open_engine(
     clock: Callable[[], float],
     *,
     directories: Directories,
+    use: Use = Use.ONE_SHOT,
     on_reading: Callable[[], None] = lambda: None,
 ) -> "LlamaEngine":
     """Load a model into this process; KV prefixes and what is known of model files are kept on disk.
 
-    `on_reading` is called when llama.cpp has begun to read the file, and Python has time for other work.
+    What was tuned for this `use` is read there. `on_reading` is called when llama.cpp has begun to read the
+    file, and Python has time for other work.
 
     Raises:
         ModelError: the file is damaged, or the memory does not hold it.
@@ -87,7 +146,17 @@ def open_engine(
 
     header = known_header(model.path, directories.headers)
     placement = placement_of(settings, header, found, machine)
-    with ModelLoading(model.path, n_gpu_layers=placement.n_gpu_layers) as loading:
+    choice = choice_for(
+        settings,
+        model.path,
+        found,
+        machine,
+        on_gpu=placement.n_gpu_layers != 0,
+        use=use,
+        directory=directories.tuning,
+    )
+    n_gpu_layers, repack = placement.n_gpu_layers, choice.setting.repack_weights
+    with ModelLoading(model.path, n_gpu_layers=n_gpu_layers, repack_weights=repack) as loading:
         on_reading()
         from aigc_cli.engine.llama import (
             EngineOptions,
@@ -98,8 +167,10 @@ def open_engine(
             path=model.path,
             name=model.name,
             n_ctx=placement.n_ctx,
-            n_threads=n_threads(settings, machine),
-            n_gpu_layers=placement.n_gpu_layers,
+            n_gpu_layers=n_gpu_layers,
+            **asdict(choice.setting),
+            batch_steps=choice.batch_steps,
+            origins=choice.origins,
             guard_loops=settings.loop_guard,
             sampling=recommended_sampling(model.spec),
             sha256=model.sha256,

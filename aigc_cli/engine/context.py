@@ -15,6 +15,7 @@ from aigc_cli.engine.evaluation import Aborted
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.sequence import UBATCH, Batch, Row, TokenSequence
+from aigc_cli.engine.tuning import EXACT_KV
 from aigc_cli.errors import ContextOverflow, EngineError, ModelLoadError
 
 # Tokens. A cache is cleared when it is made, and that is start-up time: 0.02 s for 1k, 0.07 s for 4k,
@@ -30,7 +31,8 @@ N_WORTH_GROWING_FOR = 4
 # Tokens. A shorter tail is read again within a second, which is not worth its cells.
 FORK_TAIL = 64
 FLASH_ATTENTION_AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO
-_FLASH_ATTENTION_OFF = 0  # LLAMA_FLASH_ATTN_TYPE_DISABLED
+FLASH_ATTENTION_OFF = 0  # LLAMA_FLASH_ATTN_TYPE_DISABLED
+_KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 _DECODE_NO_ROOM, _DECODE_ABORTED = 1, 2
 
 
@@ -41,11 +43,19 @@ class ContextOptions:
     Attributes:
         eval_callback: a native function that llama.cpp offers each tensor of a graph to, for inspection.
             Flash attention, which never has the attention weights in one place, is off then.
+        n_threads_prefill: threads for more than one token; None: as for one.
+        flash_attention: where model and device can; False: never.
+        n_ubatch: tokens that one graph evaluates, at most `UBATCH`.
+        kv_type: of the cache, a name from `tuning.KV_TYPES`.
     """
 
     n_ctx_limit: int
     n_threads: int
     eval_callback: Any = None
+    n_threads_prefill: int | None = None
+    flash_attention: bool = True
+    n_ubatch: int = UBATCH
+    kv_type: str = EXACT_KV
 
 
 class Context:
@@ -89,13 +99,17 @@ class Context:
     def _create(self, n_ctx: int) -> None:
         parameters = lib.llama_context_default_params()
         parameters.n_ctx = n_ctx
-        parameters.n_batch = parameters.n_ubatch = UBATCH
+        parameters.n_batch = UBATCH
+        parameters.n_ubatch = self._options.n_ubatch
+        parameters.type_k = parameters.type_v = _KV_TYPES[self._options.kv_type]
         parameters.n_seq_max = len(self.sequences)
         parameters.kv_unified = True  # one pool of cells, not a share for each sequence
-        parameters.n_threads = parameters.n_threads_batch = self._options.n_threads
-        parameters.flash_attn_type = FLASH_ATTENTION_AUTO
+        parameters.n_threads = self._options.n_threads
+        parameters.n_threads_batch = self._options.n_threads_prefill or self._options.n_threads
+        on = self._options.flash_attention
+        parameters.flash_attn_type = FLASH_ATTENTION_AUTO if on else FLASH_ATTENTION_OFF
         if self._options.eval_callback is not None:
-            parameters.flash_attn_type = _FLASH_ATTENTION_OFF
+            parameters.flash_attn_type = FLASH_ATTENTION_OFF
             parameters.cb_eval = self._options.eval_callback
         parameters.no_perf = True
         parameters.abort_callback = self._abort_callback

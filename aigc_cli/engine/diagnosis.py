@@ -3,10 +3,12 @@
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from aigc_cli.config import Settings
-from aigc_cli.engine.connect import devices, machine_with, n_threads, placement_of
+from aigc_cli.engine.connect import choice_for, devices, machine_with, placement_of, use_of
 from aigc_cli.engine.placement import Device, Placement
+from aigc_cli.engine.tuning import Choice
 from aigc_cli.models.gguf import MemoryEstimate, read_header
 from aigc_cli.models.machine import Machine
 from aigc_cli.models.store import StoredModel
@@ -38,10 +40,10 @@ class LibraryReport:
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """A model under the settings in force: where it would run, and what it would take."""
+    """A model under the settings in force: where and how it would run, and what it would take."""
 
     placement: Placement
-    n_threads: int
+    choice: Choice
     memory: MemoryEstimate
 
 
@@ -59,8 +61,10 @@ def inspect_library() -> LibraryReport:
     )
 
 
-def inspect_model(settings: Settings, model: StoredModel, report: LibraryReport) -> ModelReport:
-    """What running this model would take, without loading it.
+def inspect_model(
+    settings: Settings, model: StoredModel, report: LibraryReport, tuning_directory: Path | None = None
+) -> ModelReport:
+    """How this model would run, and what it would take, without loading it.
 
     Raises:
         ModelError: the file is damaged, or the memory does not hold it.
@@ -69,7 +73,15 @@ def inspect_model(settings: Settings, model: StoredModel, report: LibraryReport)
     placement = placement_of(settings, header, report.devices, report.machine)
     return ModelReport(
         placement=placement,
-        n_threads=n_threads(settings, report.machine),
+        choice=choice_for(
+            settings,
+            model.path,
+            report.devices,
+            report.machine,
+            on_gpu=placement.n_gpu_layers != 0,
+            use=use_of(settings),
+            directory=tuning_directory,
+        ),
         memory=header.memory(placement.n_ctx),
     )
 

@@ -1,7 +1,7 @@
 """The local engine: a model and a context window behind the Engine protocol."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from aigc_cli.engine.adapters import AdapterShelf
 from aigc_cli.engine.base import Adapter, Chat, EngineInfo, Infill, JsonSchema, Request, Sampling, Text
 from aigc_cli.engine.chat_template import ChatTemplate, ReplyMemory
 from aigc_cli.engine.constrain import JSON_CLOSERS, to_gbnf
-from aigc_cli.engine.context import FLASH_ATTENTION_AUTO, Context, ContextOptions
+from aigc_cli.engine.context import FLASH_ATTENTION_AUTO, FLASH_ATTENTION_OFF, Context, ContextOptions
 from aigc_cli.engine.decode import Decoding
 from aigc_cli.engine.infill import infill_tokens
 from aigc_cli.engine.kv_store import KvStore
@@ -37,6 +37,7 @@ from aigc_cli.engine.saved_prefixes import (
 )
 from aigc_cli.engine.sequence import TokenSequence
 from aigc_cli.engine.speculate import BatchCosts, Speculation
+from aigc_cli.engine.tuning import EXACT_KV, LARGEST_UBATCH
 from aigc_cli.errors import EngineError
 from aigc_cli.events import Event
 
@@ -57,6 +58,9 @@ class EngineOptions:
         sha256: hash of the model file, when it is known.
         kv_directory: where KV prefixes are saved; None saves none.
         kv_limit_bytes: how much they may take there.
+        n_threads_prefill, flash_attention, n_ubatch, kv_type: see `ContextOptions`.
+        batch_steps: what batches cost here, in steps of one token, as far as it was measured.
+        origins: where the values that can be tuned came from, for whoever looks at the engine.
     """
 
     path: Path
@@ -71,6 +75,24 @@ class EngineOptions:
     sha256: str | None = None
     kv_directory: Path | None = None
     kv_limit_bytes: int = 2 * 10**9
+    n_threads_prefill: int | None = None
+    flash_attention: bool = True
+    n_ubatch: int = LARGEST_UBATCH
+    kv_type: str = EXACT_KV
+    batch_steps: Mapping[int, float] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def context(self) -> ContextOptions:
+        """How to build the context."""
+        return ContextOptions(
+            self.n_ctx,
+            self.n_threads,
+            n_threads_prefill=self.n_threads_prefill,
+            flash_attention=self.flash_attention,
+            n_ubatch=self.n_ubatch,
+            kv_type=self.kv_type,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +122,7 @@ class LlamaEngine:
         self._saved = _open_store(options)
         self._replies = ReplyMemory(self._saved.reply_tokens if self._saved else lambda _text: None)
         self._used: list[tuple[TokenSequence, Request]] = []  # by requests since something was last saved
-        self._batch_costs = BatchCosts()
+        self._batch_costs = BatchCosts(options.batch_steps)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llama.cpp")
         self._closing = threading.Event()
         with loading or ModelLoading(
@@ -128,7 +150,7 @@ class LlamaEngine:
         options, model = self._options, loading.result()
         try:
             on_evict = self._saved.save if self._saved else lambda _sequence: None
-            return model, Context(model, ContextOptions(options.n_ctx, options.n_threads), on_evict)
+            return model, Context(model, options.context, on_evict)
         except BaseException:
             model.close()
             raise
@@ -218,6 +240,11 @@ class LlamaEngine:
         for sequence in list(self._context.sequences):
             if self._saved:
                 self._saved.save(sequence)
+
+    @property
+    def options(self) -> EngineOptions:
+        """What it was loaded with."""
+        return self._options
 
     def report(self) -> CacheReport:
         """What the KV cache holds, and how much of it is on disk; any thread may ask."""
@@ -329,11 +356,13 @@ class LlamaEngine:
 def _open_store(options: EngineOptions) -> SavedPrefixes | None:
     if options.kv_directory is None or not options.kv_limit_bytes:
         return None
-    parameters = {
-        "flash_attention": FLASH_ATTENTION_AUTO,
+    parameters: dict[str, object] = {
+        "flash_attention": FLASH_ATTENTION_AUTO if options.flash_attention else FLASH_ATTENTION_OFF,
         "on_gpu": options.n_gpu_layers != 0,
         "repack_weights": options.repack_weights,
     }
+    if options.kv_type != EXACT_KV:
+        parameters["kv_type"] = options.kv_type
     directory = options.kv_directory
 
     def open_store(adapters: str) -> KvStore:

@@ -8,7 +8,7 @@ sampled. What drafts change is the time: a batch of 16 costs less than 16 steps;
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from aigc_cli.engine.draft import Drafter
 from aigc_cli.engine.evaluation import TokenCells
@@ -30,12 +30,23 @@ TOLERATED_LOSS = 0.01
 GRACE, GRACE_FOR_PREDICTION = 7.0, 32.0
 
 
+def _prior(measured: Mapping[int, float]) -> Mapping[int, float]:
+    """What to expect of batches: what was measured, and the rest as much dearer than guessed as that was."""
+    errors = [math.log(cost / PRIOR_COSTS[size]) for size, cost in measured.items()]
+    factor = math.exp(sum(errors) / len(errors)) if errors else 1.0
+    return {size: measured.get(size, max(1.0, cost * factor)) for size, cost in PRIOR_COSTS.items()} | {
+        1: 1.0
+    }
+
+
 class BatchCosts:
     """Seconds that batches of different sizes take on this machine, measured or guessed from others."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: Mapping[int, float] | None = None) -> None:
+        """`steps`: what batches of some sizes were measured to cost before, in evaluations of one token."""
         self._seconds: dict[int, float] = {}  # running means
         self._counts: Counter[int] = Counter()
+        self._prior = _prior({size: steps[size] for size in SIZES if size in steps} if steps else {})
 
     def note(self, n_rows: int, seconds: float) -> None:
         """Take a measurement."""
@@ -49,7 +60,7 @@ class BatchCosts:
         """What a batch costs, in evaluations of a single token."""
         size = self._size(n_rows)
         if size == 1 or not self._seconds.get(1):
-            return PRIOR_COSTS[size]
+            return self._prior[size]
         # How much dearer than guessed the batches of other sizes are says what to expect of this one, and
         # counts as one measurement of it: a hiccup at its first must not rule a size out for ever.
         errors = {
@@ -59,11 +70,11 @@ class BatchCosts:
         expected = sum(others) / len(others) if others else 0.0
         n_measured = self._counts[size] if size in errors else 0
         error = (expected + n_measured * errors.get(size, 0.0)) / (1 + n_measured)
-        return max(1.0, PRIOR_COSTS[size] * math.exp(error))
+        return max(1.0, self._prior[size] * math.exp(error))
 
     def _error(self, size: int) -> float:
         """Logarithm of what a batch of this size costs, over what was guessed."""
-        return math.log(self._seconds[size] / self._seconds[1] / PRIOR_COSTS[size])
+        return math.log(self._seconds[size] / self._seconds[1] / self._prior[size])
 
     @staticmethod
     def _size(n_rows: int) -> int:

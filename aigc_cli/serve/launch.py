@@ -19,7 +19,17 @@ from aigc_cli.serve.engine_log import open_log, rotate_if_long
 from aigc_cli.serve.socket_place import SocketPlace
 
 # What a loaded model depends on; everything else comes with each request.
-LOAD_SETTINGS = ("context", "threads", "gpu_layers", "loop_guard", "kv_cache_gb")
+LOAD_SETTINGS = (
+    "context",
+    "threads",
+    "gpu_layers",
+    "loop_guard",
+    "kv_cache_gb",
+    "repack",
+    "flash_attention",
+    "ubatch",
+    "kv_type",
+)
 SPARE_SHARE = 1 / 32
 _BACKLOG = 128
 # What the interpreter, the loader, OpenMP and the GPU drivers read. Nothing else of the shell is needed.

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from aigc_cli.config import Settings
 from aigc_cli.engine.connect import devices, machine_with, open_engine
+from aigc_cli.engine.tuning import Use, value_origins
+from aigc_cli.engine.tuning_store import add_to_shape
 from aigc_cli.models.machine import this_machine
 from aigc_cli.serve.engine_log import STARTED, redirect_output, rotate_if_long
 from aigc_cli.serve.launch import Launch
@@ -91,6 +93,10 @@ class Resident:
         loader.join()
         if self._engine:
             self._engine.close()
+        totals = self._totals
+        add_to_shape(
+            self._launch.directories.tuning, totals.replies, totals.evaluated_tokens, totals.reply_tokens
+        )
         _log.info("engine ends after %.0f s", time.monotonic() - self._started_s)
 
     def _load(self, is_reading: threading.Event) -> None:
@@ -118,6 +124,7 @@ class Resident:
                 time.perf_counter,
                 directories=self._launch.directories,
                 on_reading=is_reading.set,
+                use=Use.RESIDENT,
             )
         finally:
             is_reading.set()
@@ -181,6 +188,7 @@ class Resident:
         totals, cache = self._totals, self._engine.report()
         return report | {
             "n_ctx": self._engine.info.n_ctx,
+            "setting": value_origins(self._engine.options, self._engine.options.origins),
             "waiting": service.turns.n_waiting,
             "cells": cache.n_cells,
             "held_prefixes": [sequence.n_tokens for sequence in cache.held],

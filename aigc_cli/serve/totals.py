@@ -29,9 +29,14 @@ class Totals:
         self.decode_s += stats.decode_s
 
     @property
+    def evaluated_tokens(self) -> int:
+        """Prompt tokens that no cache held."""
+        return self.prompt_tokens - self.cached_tokens
+
+    @property
     def prefill_tokens_per_s(self) -> float:
         """Evaluated prompt tokens per second; 0 before there are any."""
-        return (self.prompt_tokens - self.cached_tokens) / self.prefill_s if self.prefill_s else 0.0
+        return self.evaluated_tokens / self.prefill_s if self.prefill_s else 0.0
 
     @property
     def decode_tokens_per_s(self) -> float:

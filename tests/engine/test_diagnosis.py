@@ -51,5 +51,5 @@ def test_a_model_is_placed_without_being_loaded(tiny_model: Path) -> None:
     found = inspect_model(Settings(threads=1), model, report(supports_gpu=True, devices=(GPU,)))
     assert found.placement.n_ctx == N_CTX
     assert found.placement.n_gpu_layers == -1
-    assert found.n_threads == 1
+    assert found.choice.setting.n_threads == 1
     assert 0 < found.memory.weights_bytes < found.memory.total_bytes

@@ -1,0 +1,167 @@
+"""The choice among measured settings."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aigc_cli.config import Settings
+from aigc_cli.engine.speculate import BatchCosts
+from aigc_cli.engine.tuning import (
+    USUAL_SHAPE,
+    Measured,
+    Setting,
+    Shape,
+    Tuning,
+    Use,
+    best,
+    choose,
+    explicit_fields,
+)
+from aigc_cli.errors import ConfigError
+
+DEFAULT = Setting(n_threads=2, n_threads_prefill=2)
+REPACKED = replace(DEFAULT, repack_weights=True, flash_attention=False)
+# as they are on two cores with AVX-512, a model of 1.5 B
+PLAIN_HERE = Measured(DEFAULT, 108.0, 19.0, 0.4, 1270 * 10**6, {4: 3.0, 16: 6.5, 32: 9.9})
+REPACKED_HERE = Measured(REPACKED, 80.0, 22.5, 2.0, 1870 * 10**6, {4: 3.2, 16: 7.6, 32: 12.5})
+HERE = Tuning((PLAIN_HERE, REPACKED_HERE), on_gpu=False, took_s=40.0)
+
+rates = st.floats(1, 10_000)
+settings = st.builds(
+    Setting,
+    n_threads=st.integers(1, 8),
+    n_threads_prefill=st.integers(1, 8),
+    repack_weights=st.booleans(),
+    flash_attention=st.booleans(),
+    n_ubatch=st.sampled_from((128, 512)),
+    kv_type=st.just("f16"),
+)
+measurements = st.builds(Measured, settings, rates, rates, st.floats(0.01, 100), st.integers(1, 10**10))
+shapes = st.builds(Shape, st.integers(0, 30_000), st.integers(1, 5000))
+
+
+def figures(one: Measured) -> tuple[float, ...]:
+    """Larger is better."""
+    return one.prefill_tokens_per_s, one.decode_tokens_per_s, -one.load_s, -float(one.memory_bytes)
+
+
+@given(st.lists(measurements, min_size=1, max_size=8), st.sampled_from(Use), shapes)
+def test_what_is_worse_at_everything_is_never_chosen(
+    measured: list[Measured], use: Use, shape: Shape
+) -> None:
+    chosen = best(measured, use, shape)
+    assert not any(
+        all(theirs > ours for ours, theirs in zip(figures(chosen), figures(other), strict=True))
+        for other in measured
+    )
+
+
+@given(st.lists(measurements, min_size=1, max_size=8), st.sampled_from(Use), shapes)
+def test_nothing_finishes_sooner_than_what_is_chosen(
+    measured: list[Measured], use: Use, shape: Shape
+) -> None:
+    chosen = best(measured, use, shape).seconds(use, shape)
+    assert all(chosen <= other.seconds(use, shape) for other in measured)
+
+
+def test_long_prompts_want_what_reads_fast_and_long_replies_what_writes_fast() -> None:
+    assert best(HERE.measured, Use.RESIDENT, Shape(1500, 100)) is PLAIN_HERE
+    assert best(HERE.measured, Use.RESIDENT, Shape(30, 300)) is REPACKED_HERE
+
+
+def test_a_one_shot_command_counts_the_load_and_an_engine_that_stays_does_not() -> None:
+    shape = Shape(30, 250)
+    assert best(HERE.measured, Use.RESIDENT, shape) is REPACKED_HERE
+    assert best(HERE.measured, Use.ONE_SHOT, Shape(30, 200)) is PLAIN_HERE
+
+
+def test_what_memory_does_not_hold_is_left_out_unless_nothing_fits() -> None:
+    shape = Shape(30, 300)
+    assert best(HERE.measured, Use.RESIDENT, shape, free_bytes=1500 * 10**6) is PLAIN_HERE
+    assert best(HERE.measured, Use.RESIDENT, shape, free_bytes=1) is REPACKED_HERE
+
+
+def test_a_rounded_cache_has_to_be_a_tenth_faster() -> None:
+    rounded = replace(PLAIN_HERE, setting=replace(DEFAULT, kv_type="q8_0"))
+    slightly = replace(rounded, prefill_tokens_per_s=108.0 * 1.05, decode_tokens_per_s=19.0 * 1.05)
+    clearly = replace(rounded, prefill_tokens_per_s=108.0 * 1.2, decode_tokens_per_s=19.0 * 1.2)
+    assert best((PLAIN_HERE, slightly), Use.RESIDENT, USUAL_SHAPE) is PLAIN_HERE
+    assert best((PLAIN_HERE, clearly), Use.RESIDENT, USUAL_SHAPE) is clearly
+
+
+def chosen(tuning: Tuning | None = HERE, **values: object) -> tuple[Setting, dict[str, str]]:
+    explicit = explicit_fields(replace(Settings(), **values))  # type: ignore[arg-type]
+    choice = choose(DEFAULT, explicit, tuning, use=Use.RESIDENT, shape=Shape(30, 300))
+    return choice.setting, dict(choice.origins)
+
+
+def test_without_a_measurement_everything_is_default() -> None:
+    setting, origins = chosen(None)
+    assert setting == DEFAULT
+    assert set(origins.values()) == {"default"}
+
+
+def test_what_was_compared_is_tuned_and_the_rest_is_default() -> None:
+    setting, origins = chosen()
+    assert setting == REPACKED
+    assert {name for name, origin in origins.items() if origin == "tuned"} == {
+        "repack_weights",
+        "flash_attention",
+    }
+
+
+def test_what_the_person_set_when_it_was_measured_does_not_stay_when_it_is_unset() -> None:
+    """Both were measured with one thread: nothing is known of two, and nothing speaks for one."""
+    alone = [replace(one, setting=replace(one.setting, n_threads=1)) for one in HERE.measured]
+    setting, origins = chosen(replace(HERE, measured=tuple(alone)))
+    assert setting.n_threads == DEFAULT.n_threads
+    assert origins["n_threads"] == "default"
+
+
+@given(
+    st.lists(measurements, max_size=5),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "repack": st.booleans(),
+            "flash_attention": st.booleans(),
+            "ubatch": st.sampled_from((32, 100, 512)),
+            "threads": st.integers(1, 4),
+        },
+    ),
+)
+def test_what_the_person_set_always_wins(measured: list[Measured], values: dict[str, object]) -> None:
+    setting, origins = chosen(Tuning(tuple(measured), on_gpu=False, took_s=1.0), **values)
+    explicit = explicit_fields(replace(Settings(), **values))  # type: ignore[arg-type]
+    assert {name: getattr(setting, name) for name in explicit} == explicit
+    assert {name for name, origin in origins.items() if origin == "set"} == set(explicit)
+
+
+def test_what_the_person_set_is_combined_with_what_was_measured_beside_it() -> None:
+    """Plain weights are asked for: of what was measured with them, the best counts."""
+    slower = Measured(replace(DEFAULT, flash_attention=False), 90.0, 18.0, 0.4, 1)
+    setting, _ = chosen(replace(HERE, measured=(slower, *HERE.measured)), repack=False)
+    assert setting == DEFAULT
+
+
+def test_a_rounded_cache_without_flash_attention_can_only_be_asked_for_by_mistake() -> None:
+    """llama.cpp refuses to load it."""
+    setting, _ = chosen(kv_type="q8_0")  # tuned: no flash attention
+    assert setting.flash_attention
+    rounded = replace(PLAIN_HERE, setting=replace(DEFAULT, kv_type="q8_0"), decode_tokens_per_s=100.0)
+    setting, _ = chosen(replace(HERE, measured=(PLAIN_HERE, rounded)), flash_attention=False)
+    assert setting.kv_type == "f16"
+    with pytest.raises(ConfigError, match="q8_0 needs flash attention"):
+        chosen(kv_type="q8_0", flash_attention=False)
+
+
+def test_drafts_know_from_the_first_token_what_batches_cost_here() -> None:
+    guessed, known = BatchCosts(), BatchCosts({4: 2.0, 16: 4.0, 32: 6.0})
+    assert [known.in_steps(n) for n in (1, 4, 16, 32)] == [1.0, 2.0, 4.0, 6.0]
+    assert known.in_steps(24) < guessed.in_steps(24)  # as much cheaper as the others
+    for _ in range(30):
+        known.note(1, 0.05)
+        known.note(16, 0.5)
+    assert known.in_steps(16) > 9  # what is measured at work counts more

@@ -2,8 +2,9 @@
 
     python -m docs.twins           tell what differs; exit with 1 when something does
 
-Code, links, pictures, tables, lists and figures are the same in both; only words are translated. Comments and
-quoted text in a block of shell lines, and what stands beside the names of a tree, are words too.
+Only words are translated: code, links, pictures and figures are the same in both, and so is how many
+headings, paragraphs, list items and table rows there are. Comments and quoted text in a block of shell lines
+are words too, and so is what stands beside the names of a tree.
 """
 
 import re
@@ -19,9 +20,12 @@ ENGLISH, CHINESE = "docs", "docs/zh"
 
 FENCED = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
-SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)(.+?)(?<!`)\1(?!`)")
+SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)((?:(?!\n\n).)+?)(?<!`)\1(?!`)", re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FIGURE = re.compile(r"(?<![\w.,])\d[\d,.]*(?<![.,])")
+ITEM = re.compile(r" *(-|\d+\.) ")
+PARAGRAPH = re.compile(r"\n*(?! *(-|\d+\.) |[|\0]|!\[)\S")  # no list, table, block or picture
+COMMENT = re.compile(r"<!--.*?-->")
 SHELL_COMMENT = re.compile(r"(^|\s)#\s.*$")
 TREE_LINE = re.compile(r"^( *\S+) {3,}\S.*$", re.MULTILINE)  # a name, and words about it
 QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
@@ -38,6 +42,7 @@ class Section:
     blocks: tuple[str, ...]
     n_rows: int
     n_items: int
+    n_paragraphs: int
 
 
 def twin_of(page: str) -> str:
@@ -72,12 +77,13 @@ def _section(page: str, part: str, blocks: list[str]) -> Section:
     lines = body.splitlines()
     return Section(
         title,
-        frozenset(span[2] for span in SPAN.finditer(part)),
+        frozenset(" ".join(span[2].split()) for span in SPAN.finditer(part)),
         frozenset(_common(page, target) for target in LINK.findall(body)),
         frozenset(FIGURE.findall(prose)),
         tuple(blocks[int(number)] for number in re.findall("\0(\\d+)\0", body)),
         sum(line.startswith("|") for line in lines),
-        sum(bool(re.match(r" *(-|\d+\.) ", line)) for line in lines),
+        sum(bool(ITEM.match(line)) for line in lines),
+        sum(PARAGRAPH.match(part) is not None for part in COMMENT.sub("", body).split("\n\n")),
     )
 
 
@@ -131,6 +137,7 @@ def _section_differences(our: Section, their: Section) -> Iterator[str]:
         "blocks": (len(our.blocks), len(their.blocks)),
         "table rows": (our.n_rows, their.n_rows),
         "list items": (our.n_items, their.n_items),
+        "paragraphs": (our.n_paragraphs, their.n_paragraphs),
     }
     yield from (f"{n} and {m} {what}" for what, (n, m) in counts.items() if n != m)
 

@@ -71,18 +71,35 @@ def isolated(
 
 
 @pytest.fixture(scope="session")
+def kept_model() -> Callable[[str], Path]:
+    """The same for a model that no test pulls, since it is large: without its file the test is skipped."""
+
+    def find(name: str) -> Path:
+        path = _on_disk(name)
+        return path or pytest.skip(f"{name} is not beside the other models of the tests")
+
+    return find
+
+
+def _on_disk(name: str) -> Path | None:
+    spec = load_catalog().find(name)
+    assert spec is not None, f"the catalog knows no model {name!r}"
+    candidates = (_MODELS / spec.filename, _MODELS / "data" / "models" / spec.filename)
+    return next((path for path in candidates if path.exists()), None)
+
+
+@pytest.fixture(scope="session")
 def real_model() -> Callable[[str], Path]:
     """The file of a catalog model, from $AIGC_TEST_MODELS or the user's cache; pulled there when missing."""
 
     def find(name: str) -> Path:
-        spec = load_catalog().find(name)
-        assert spec is not None, f"the catalog knows no model {name!r}"
-        candidates = [_MODELS / spec.filename, _MODELS / "data" / "models" / spec.filename]
-        if not any(path.exists() for path in candidates):
+        if not _on_disk(name):
             # a process of its own: this one may not use the network, and pip wants the person's real settings
             pull = [sys.executable, "-m", "aigc_cli", "models", "pull", name]
             env = {**_ENV, "AIGC_HOME": str(_MODELS)}
             subprocess.run(pull, env=env, check=True, timeout=_PULL_TIMEOUT_S)
-        return next(path for path in candidates if path.exists())
+        path = _on_disk(name)
+        assert path, f"{name} was pulled and is not there"
+        return path
 
     return find

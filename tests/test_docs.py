@@ -21,7 +21,7 @@ from aigc_cli.config import Settings
 from aigc_cli.engine.json_grammar import schema_to_gbnf
 from aigc_cli.errors import ExitCode, UnsupportedFeature
 from aigc_cli.models.catalog import load_catalog
-from docs import generate
+from docs import generate, twins
 
 ROOT = generate.ROOT
 PAGES = [path for folder in (ROOT, ROOT / "docs", ROOT / "docs/zh") for path in sorted(folder.glob("*.md"))]
@@ -125,6 +125,11 @@ def test_a_broken_link_would_be_seen(target: str, anchor: str) -> None:
 def test_every_page_is_in_the_index(folder: str) -> None:
     index = {target for target, _ in LINK.findall(page(f"{folder}/README.md"))}
     assert {path.name for path in (ROOT / folder).glob("*.md")} - {"README.md"} <= index
+
+
+def test_both_languages_say_the_same() -> None:
+    found = twins.all_differences()
+    assert found == [], "\n".join(["change both pages:", *found])
 
 
 @pytest.mark.parametrize("name", COMMAND_NAMES)

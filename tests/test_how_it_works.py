@@ -98,9 +98,25 @@ def test_the_counts_of_the_cache_are_those_of_the_picture() -> None:
     assert f"only {n_again - n_cached} are read" in said
 
 
+def test_what_is_said_of_sampling_is_on_the_pictures_and_in_the_catalog() -> None:
+    said = " ".join(text().split())
+    n_left = re.search(r"Top-k leaves (\d+) of the ([\d,]+), top-p (\d+), min-p (\d+)\.", said)
+    assert n_left
+    assert f"left {n_left[2]} {n_left[1]} {n_left[3]} {n_left[4]} " in " ".join(
+        screen("how-samplers").split()
+    )
+    entropy = re.search(
+        r"\*entropy\*, ([\d.]+) bits, says how open the choice is: as open as among ([\d.]+)", said
+    )
+    assert entropy
+    assert f"entropy {entropy[1]} bits: like a choice among {entropy[2]} " in screen("how-next")
+    advice = "temperature {temperature}, top-p {top_p}, top-k {top_k} and a penalty of {repetition_penalty}"
+    assert advice.format(**spec().sampling) in said
+
+
 @pytest.mark.download
-def test_the_figures_are_those_of_the_file(real_model: Callable[[str], Path]) -> None:
-    path = real_model(screens.MODEL)
+def test_the_figures_are_those_of_the_file(kept_model: Callable[[str], Path]) -> None:
+    path = kept_model(screens.MODEL)
     reader = GGUFReader(path)
     header = {name: field.contents() for name, field in reader.fields.items() if name.startswith("qwen2.")}
     n_weights = sum(int(tensor.n_elements) for tensor in reader.tensors)

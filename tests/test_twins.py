@@ -87,6 +87,7 @@ def test_translated_words_are_no_difference() -> None:
         ("-o x.py", "-o y.py", """block 1: "aigc gen '' -o x.py" and "aigc gen '' -o y.py\""""),
         ("x = 1", "x = 2", "block 2: 'x = 1' and 'x = 2'"),
         ("- 二\n", "", "2 and 1 list items"),
+        ("## 部分\n", "## 部分\n\n又一段。\n", "0 and 1 paragraphs"),
         ("| `c` | 0.5 s |\n", "| `c` | 0.5 s |\n| d | |\n", "3 and 4 table rows"),
         ("## 部分", "部分", "headings"),
     ],
@@ -95,6 +96,10 @@ def test_a_difference_is_told(old: str, new: str, what: str) -> None:
     assert old in TWIN
     found = list(twins.differences("docs/page.md", PAGE, TWIN.replace(old, new)))
     assert any(what in line for line in found), found
+
+
+def test_code_that_a_line_break_parts_is_the_same_code() -> None:
+    assert list(twins.differences("docs/page.md", "# T\n\n`a\nb` and `c`\n", "# 题\n\n`a b` 和 `c`\n")) == []
 
 
 def test_names_of_a_tree_are_compared_and_words_beside_them_are_not() -> None:

@@ -274,7 +274,9 @@ class Search:
         entries: list[_Entry] = []
         try:
             for setting in settings:
-                if self._has_time(until_s) and (entry := self._enter(setting)):
+                # on a slow machine a share of the time may be too little for anything, and all of it not
+                limit_s = until_s if entries or self._found else self._until_s
+                if self._has_time(limit_s) and (entry := self._enter(setting)):
                     entries.append(entry)
                     self._try(entry)
             self._run_rounds(entries, until_s)

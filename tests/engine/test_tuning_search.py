@@ -241,3 +241,11 @@ def test_what_batches_cost_is_known_of_what_is_chosen() -> None:
     for shape in (Shape(1500, 100), Shape(30, 300)):
         steps = best(measured, Use.RESIDENT, shape).batch_steps
         assert steps == pytest.approx({4: 4 / 3, 16: 16 / 3, 32: 32 / 3})
+
+
+def test_on_a_slow_machine_something_is_measured_rather_than_nothing() -> None:
+    """After the first look, a trial would end behind the share of the first stage."""
+    machine = Machine(lambda _setting: (3.0, 0.7), limit_s=60.0, load_s=0.1)
+    subject = search(machine)
+    subject.probe()
+    assert [one.setting for one in subject.run().measured] == [BASE]

@@ -1,0 +1,58 @@
+"""What guessing ahead brings to an edit, and what four replies drawn together cost."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.models.machine import this_machine
+from benchmarks.home import Home
+from benchmarks.results import OURS, Row, alternate, at_least, at_most
+from benchmarks.speculation import (
+    EDITS,
+    N_CANDIDATES,
+    N_CTX,
+    N_REPLY,
+    QUESTIONS,
+    edit_request,
+    question,
+    run,
+    step_s,
+)
+
+PLAIN, ONE = "without guesses", "one reply"
+
+
+def options_for(home: Home) -> EngineOptions:
+    """The engine as a command opens it."""
+    return EngineOptions(home.model, home.model.stem, N_CTX, this_machine().n_cores)
+
+
+def edit(home: Home) -> Iterator[Row]:
+    """A file written whole again with a small change, the old text as its prediction."""
+    drafting = LlamaEngine(options_for(home), time.perf_counter)
+    plain = LlamaEngine(replace(options_for(home), speculate=False), time.perf_counter)
+    samples: dict[str, list[float]] = {OURS: [], PLAIN: []}
+    module, instruction = EDITS[-1]
+    for _ in range(max(1, home.few - 1)):
+        request = edit_request(module, instruction)
+        samples[PLAIN].append(1 / step_s(run(plain, request)))
+        samples[OURS].append(1 / step_s(run(drafting, request)))
+    drafting.close()
+    plain.close()
+    note = f"`{module}.py` of the standard library: {instruction}"
+    yield Row("edit", "editing a file", "tokens/s", samples, (at_least(1.8, PLAIN),), note=note)
+
+
+def candidates(home: Home) -> Iterator[Row]:
+    """Four replies to one question."""
+    engine = LlamaEngine(replace(options_for(home), speculate=False), time.perf_counter)
+    request = question(QUESTIONS[1], temperature=0.7)
+
+    def seconds(n: int) -> float:
+        return run(engine, replace(request, candidates=n)).stats.decode_s
+
+    samples = alternate(max(1, home.few - 1), {OURS: lambda: seconds(N_CANDIDATES), ONE: lambda: seconds(1)})
+    engine.close()
+    what = f"{N_CANDIDATES} replies of {N_REPLY} tokens, drawn together"
+    yield Row("candidates", what, "s", samples, (at_most(2.5, ONE),))

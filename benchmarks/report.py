@@ -1,7 +1,7 @@
 """Results as Markdown: the tables and the plots of docs/performance.md."""
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.drawing import draw
@@ -96,18 +96,14 @@ def floor(results: Results) -> str:
     return table(("", ""), lines)
 
 
-PARTS = {
+MAKERS: Mapping[str, Callable[[Results], str]] = {
     "benchmark-machine": machine,
     "benchmark-table": comparison,
     "benchmark-growth": growth,
     "benchmark-floor": floor,
 }
-
-
-def parts() -> dict[str, str]:
-    """The generated parts of the page by their names, from the kept results."""
-    results = Results.load(RESULTS)
-    return {name: make(results) for name, make in PARTS.items()}
+# The generated parts of docs/performance.md by their names, from the kept results.
+PARTS = {name: lambda make=make: make(Results.load(RESULTS)) for name, make in MAKERS.items()}
 
 
 def plots() -> Mapping[Path, str]:
@@ -117,4 +113,4 @@ def plots() -> Mapping[Path, str]:
 
 def as_page(results: Results) -> str:
     """Everything, for a terminal."""
-    return "\n\n".join(make(results) for make in PARTS.values())
+    return "\n\n".join(make(results) for make in MAKERS.values())

@@ -1,4 +1,4 @@
-"""Rewrites the generated parts of the documentation from the code they describe.
+"""Rewrites the generated parts of the documentation from the code and the measurements they describe.
 
     python -m docs.generate            rewrite what is stale
     python -m docs.generate --check    change nothing; exit with 1 when something is stale
@@ -22,6 +22,7 @@ from aigc_cli.config import Settings
 from aigc_cli.engine.diagnosis import GPU_BUILDS, REINSTALL
 from aigc_cli.errors import ExitCode
 from aigc_cli.models.catalog import HuggingFace, ModelSpec, PackageIndex, load_catalog
+from benchmarks import report
 
 ROOT = Path(__file__).parent.parent
 HELP_WIDTH = 80  # columns
@@ -163,6 +164,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "keys": keys,
     "gpu-builds": gpu_builds,
     "code-tree": code_tree,
+    **report.PARTS,
 }
 
 
@@ -172,10 +174,15 @@ def refreshed(text: str) -> str:
 
 
 def stale_pages() -> dict[Path, str]:
-    """Pages that are not what the code says now, and what they should be."""
+    """Pages and plots that are not what the code says now, and what they should be."""
     pages = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
     texts = {page: page.read_text(encoding="utf-8") for page in pages}
-    return {page: new for page, old in texts.items() if (new := refreshed(old)) != old}
+    stale = {page: new for page, old in texts.items() if (new := refreshed(old)) != old}
+    return stale | {path: new for path, new in report.plots().items() if _text(path) != new}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def main() -> int:

@@ -62,6 +62,10 @@ class Context:
     """Owns a `llama_context`. It starts small and grows up to its limit when it has to.
 
     Not thread-safe, but for `abort`, which any thread and any signal handler may call.
+
+    Attributes:
+        n_decodes: how often `llama_decode` was called.
+        n_evaluated: how many tokens it evaluated.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Context:
         self.can_truncate = not model.is_recurrent
         self.capacity = 0
         self.adapters = NO_ADAPTERS
+        self.n_decodes = self.n_evaluated = 0
         n_sequences = N_SEQUENCES if self.can_truncate else N_RECURRENT_SEQUENCES
         # The least recently used one comes first.
         self.sequences = [TokenSequence(self, number) for number in range(n_sequences)]
@@ -344,10 +349,11 @@ class Context:
         """Evaluate a batch of at most `UBATCH` rows; see `TokenSequence.evaluate`."""
         if self.aborted:  # not every backend asks the callback
             raise Aborted
-        code = lib.llama_decode(self._context, self._batch.fill(rows))
+        code = self._llama_decode(rows)
         while code == _DECODE_NO_ROOM and self._make_room():
-            code = lib.llama_decode(self._context, self._batch.fill(rows))
+            code = self._llama_decode(rows)
         if code == 0:
+            self.n_evaluated += len(rows)
             for row in rows:
                 row.sequence.held.append(row.token)
             return
@@ -358,6 +364,10 @@ class Context:
         if code == _DECODE_NO_ROOM:
             raise EngineError("llama.cpp found no room in the KV cache", "use a larger --context")
         raise EngineError(f"llama.cpp failed to evaluate ({code}): {library.last_log_lines()}")
+
+    def _llama_decode(self, rows: Sequence[Row]) -> int:
+        self.n_decodes += 1
+        return int(lib.llama_decode(self._context, self._batch.fill(rows)))
 
     def close(self) -> None:
         """Free the cache. Closing twice is harmless."""

@@ -255,7 +255,15 @@ class LlamaEngine:
         ]
         saved = self._saved.size if self._saved else None
         context = self._context
-        return CacheReport(context.capacity, context.n_ctx_limit, tuple(held), saved, self._adapters.names)
+        return CacheReport(
+            context.capacity,
+            context.n_ctx_limit,
+            tuple(held),
+            saved,
+            self._adapters.names,
+            n_evaluated=context.n_evaluated,
+            n_decodes=context.n_decodes,
+        )
 
     def _speculation(self, request: Request, prompt: list[int]) -> Speculation | None:
         # A rejected draft has to be taken back, which recurrent models and sliding windows can't do.

@@ -37,10 +37,13 @@ class HeldSequence:
 
 @dataclass(frozen=True, slots=True)
 class CacheReport:
-    """What an engine holds; sizes in tokens. `saved` is None when nothing is kept on disk.
+    """What an engine holds, and what it has done for that; sizes in tokens.
 
     Attributes:
+        saved: None when nothing is kept on disk.
         adapters: paths of the LoRA adapters in memory.
+        n_evaluated: tokens that llama.cpp has evaluated: prompts, replies and what was guessed ahead.
+        n_decodes: batches that it evaluated them in.
     """
 
     n_cells: int
@@ -48,6 +51,8 @@ class CacheReport:
     held: tuple[HeldSequence, ...]
     saved: StoreSize | None
     adapters: tuple[str, ...] = ()
+    n_evaluated: int = 0
+    n_decodes: int = 0
 
 
 def identity(path: Path, sha256: str | None, parameters: Mapping[str, object]) -> str:

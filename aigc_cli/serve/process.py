@@ -198,6 +198,8 @@ class Resident:
             "prompt_tokens": totals.prompt_tokens,
             "cached_tokens": totals.cached_tokens,
             "reply_tokens": totals.reply_tokens,
+            "evaluated_tokens": cache.n_evaluated,
+            "decodes": cache.n_decodes,
             "prefill_tokens_per_s": totals.prefill_tokens_per_s,
             "decode_tokens_per_s": totals.decode_tokens_per_s,
         }

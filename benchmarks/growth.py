@@ -36,9 +36,9 @@ def reply(home: Home) -> Iterator[Row | Growth]:
 
     native = [bench(ends[0])] if program else []
     line = (sys.executable, "-m", "benchmarks.long_reply", str(home.model), str(n_tokens))
-    shown = json.loads(run_in_terminal(line, home.env).err.splitlines()[-1])
+    stamps = json.loads(run_in_terminal(line, home.env).err.splitlines()[-1])
     native += [bench(end) for end in (ends[1], n_tokens // 2) if program]
-    ours = [(end, window_ms(shown["stamps"], end)) for end in sorted({*ends, *REPLY_POINTS[1:]})]
+    ours = [(end, window_ms(stamps, end)) for end in sorted({*ends, *REPLY_POINTS[1:]})]
     lines = {OURS: ours} | ({BENCH_SAME: sorted(native)} if native else {})
     note = f"means of {WINDOW} tokens, rendered in a pseudo-terminal; llama-bench starts at that depth"
     yield Growth("reply", "a token of a long reply", "tokens of the reply so far", "ms a token", lines, note)

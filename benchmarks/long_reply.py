@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aigc_cli.engine.base import Request, Sampling, Text
 from aigc_cli.engine.llama import EngineOptions, LlamaEngine
-from aigc_cli.events import Delta, Prefill
+from aigc_cli.events import Delta
 from aigc_cli.models.machine import this_machine
 from aigc_cli.render.console import ColorDepth, TerminalTraits
 from aigc_cli.render.terminal import TerminalView
@@ -36,17 +36,18 @@ def main() -> None:
     traits = TerminalTraits(is_terminal=True, depth=ColorDepth.TRUECOLOR, moves_cursor=True)
     view = TerminalView(sys.stdout, traits=traits, theme="dark", size=lambda: os.get_terminal_size(1))
     view.show(Delta("```python\n"))
-    stamps: list[float] = []
-    n_prompt = 0
-    for event in engine.stream(Request(Text(PROMPT), Sampling(temperature=0, max_tokens=n_tokens))):
-        view.show(event)
-        if isinstance(event, Prefill):
-            n_prompt = event.total
-        if isinstance(event, Delta):
-            stamps += [time.perf_counter()] * event.n_tokens
+    text, stamps = PROMPT, list[float]()
+    while len(stamps) < n_tokens:  # once, unless the model finds that the file ends here
+        sampling = Sampling(temperature=0, max_tokens=n_tokens - len(stamps))
+        for event in engine.stream(Request(Text(text), sampling)):
+            if isinstance(event, Delta):
+                view.show(event)
+                stamps += [time.perf_counter()] * event.n_tokens
+                text += event.text
+        text += "\n\ndef "
     view.close()
     engine.close()
-    print(json.dumps({"prompt": n_prompt, "stamps": stamps}), file=sys.stderr)
+    print(json.dumps(stamps), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -193,9 +193,9 @@ DEPENDENCIES = {
 # Modules of its own, at most: a few more than there are, so that dividing one does not count as a mistake.
 IMPORTS: dict[str, tuple[tuple[str, ...], set[str], int]] = {
     # the command line, sockets and JSON
-    "engine loaded": ((), {"typer"}, 90),
+    "engine loaded": ((), {"typer"}, 95),
     # llama.cpp's bindings bring numpy; psutil sees how much memory there is, jinja2 fills the chat template
-    "in its own process": (("--no-resident",), {"typer", "llama_cpp", "numpy", "psutil", "jinja2"}, 82),
+    "in its own process": (("--no-resident",), {"typer", "llama_cpp", "numpy", "psutil", "jinja2"}, 90),
 }
 
 

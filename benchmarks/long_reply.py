@@ -20,6 +20,7 @@ from aigc_cli.render.console import ColorDepth, TerminalTraits
 from aigc_cli.render.terminal import TerminalView
 
 N_CTX = 8192
+MOST_STARTS = 20
 # A greedy model goes on like this for ever.
 PROMPT = "".join(
     f"def add_{n}(value: int) -> int:\n    # adds {n} and nothing else\n    return value + {n}\n\n\n"
@@ -37,14 +38,16 @@ def main() -> None:
     view = TerminalView(sys.stdout, traits=traits, theme="dark", size=lambda: os.get_terminal_size(1))
     view.show(Delta("```python\n"))
     text, stamps = PROMPT, list[float]()
-    while len(stamps) < n_tokens:  # once, unless the model finds that the file ends here
+    for _ in range(MOST_STARTS):  # once, unless the model finds that the file ends here
+        if len(stamps) >= n_tokens:
+            break
         sampling = Sampling(temperature=0, max_tokens=n_tokens - len(stamps))
         for event in engine.stream(Request(Text(text), sampling)):
             if isinstance(event, Delta):
                 view.show(event)
                 stamps += [time.perf_counter()] * event.n_tokens
                 text += event.text
-        text += "\n\ndef "
+        text += f"\n\n\n{PROMPT}"
     view.close()
     engine.close()
     print(json.dumps(stamps), file=sys.stderr)

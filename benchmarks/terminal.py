@@ -5,6 +5,7 @@ import os
 import pty
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ class Shown:
     Attributes:
         seconds: from the first piece of output to the last one.
         text: all of it.
-        err: what it said on standard error, which is a pipe.
+        err: what it said on standard error, which is no terminal.
     """
 
     seconds: float
@@ -35,18 +36,21 @@ def run_in_terminal(argv: Sequence[str], env: Mapping[str, str]) -> Shown:
     env = {**env, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     pieces: list[bytes] = []
     first = last = 0.0
-    with subprocess.Popen(
-        argv, env=env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE
-    ) as process:
+    # A file takes what nobody reads yet; a pipe that is full would stop the program.
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=errors) as process,
+    ):
         os.close(theirs)
         while piece := _read(ours):
             last = time.perf_counter()
             first = first or last
             pieces.append(piece)
         os.close(ours)
-        assert process.stderr is not None
-        err = process.stderr.read().decode("utf-8", "replace")
-    assert process.returncode == 0, err
+        returncode = process.wait()
+        errors.seek(0)
+        err = errors.read().decode("utf-8", "replace")
+    assert returncode == 0, err
     return Shown(last - first, b"".join(pieces).decode("utf-8", "replace"), err)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from aigc_cli.chat.prompt import system_message
-from aigc_cli.models.machine import this_machine
 
 AIGC = (sys.executable, "-m", "aigc_cli")
 SHORT_REPLY = ("--temperature", "0", "--max-tokens", "24")
@@ -106,8 +105,15 @@ class Home:
         return self.file(f"{turns}<|im_start|>assistant\n", "prompt.txt")
 
     def same_settings(self) -> tuple[str, ...]:
-        """The settings that aigc runs the model with, as options of llama-bench."""
-        return ("--repack", "0", "-fa", "1", "-t", str(this_machine().n_cores))
+        """The settings that the engine in the background runs the model with, as options of llama-bench."""
+        reports = json.loads(self.run("engine", "status", "--json"))
+        if not reports:
+            self.ask(self.question())
+            reports = json.loads(self.run("engine", "status", "--json"))
+        setting = {name: origin["value"] for name, origin in reports[0]["setting"].items()}
+        flags = ("--repack", str(int(setting["repack_weights"])), "-fa", str(int(setting["flash_attention"])))
+        sizes = ("-t", str(setting["n_threads"]), "-ub", str(setting["n_ubatch"]))
+        return (*flags, *sizes, "-ctk", setting["kv_type"], "-ctv", setting["kv_type"])
 
     def engine_peak_mb(self) -> float:
         """The most memory that the resident engine ever had, in MB."""

@@ -23,7 +23,7 @@ from aigc_cli.engine.llama import EngineOptions, LlamaEngine
 from aigc_cli.events import Delta
 from tests.tiny_model import write_tiny_model
 
-N_REPLY = 6  # tokens: too few to repeat anything, so that nothing is guessed ahead
+N_REPLY = 2  # tokens: too few to guess any ahead, so that it does not matter what they are
 SHORT = ("--temperature", "0", "--max-tokens", str(N_REPLY), "--context", "2048", "--threads", "1")
 # What it says is random, and the same at each run; in a greedy reply of this model one letter is repeated.
 WRITTEN = Sampling(temperature=1.0, top_k=20, seed=4, max_tokens=200)
@@ -38,11 +38,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Work:
-    """Tokens evaluated, batches they were evaluated in, bytes of KV prefixes written."""
+    """Tokens evaluated, batches they were evaluated in, kilobytes of KV prefixes written."""
 
     evaluated: int
     decodes: int
-    saved: int = 0
+    saved_kb: int = 0
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Machine:
         before = saved_bytes(self.home)
         assert run([*line, "-m", str(self.model), *SHORT], app) == 0, stderr.getvalue()
         report = self.engines[-1].report()
-        return Work(report.n_evaluated, report.n_decodes, saved_bytes(self.home) - before)
+        return Work(report.n_evaluated, report.n_decodes, (saved_bytes(self.home) - before) // 1000)
 
     def draw(self, request: Request) -> Work:
         """What one request to a fresh engine did."""
@@ -127,7 +127,7 @@ def resumed(machine: Machine) -> Work:
 
 
 def four_candidates(machine: Machine) -> Work:
-    return machine.draw(Request(PROMPT, Sampling(seed=1, max_tokens=N_REPLY), candidates=4))
+    return machine.draw(Request(PROMPT, Sampling(seed=1, max_tokens=6), candidates=4))
 
 
 def rewritten(machine: Machine) -> Work:
@@ -145,20 +145,20 @@ def edited(machine: Machine) -> Work:
 # Prompts are evaluated in batches of 128 tokens at first, then of 512; a reply's last token is not evaluated.
 # A question of five letters makes a prompt of 312 tokens, the first 294 are the same for every question.
 SCENARIOS: dict[str, tuple[Callable[[Machine], Work], Work]] = {
-    # 312 of the prompt in 2 batches, 5 of the reply; saved: the system prompt, and the whole at the end
-    "a question, cold": (cold, Work(317, 7, saved=323_812)),
-    # the first 294 come from the disk: 18 of the question, 5 of the reply; nothing new is worth saving
-    "another question, cold": (again, Work(23, 6)),
+    # 312 of the prompt in 2 batches, 1 of the reply; saved: the system prompt, and the whole at the end
+    "a question, cold": (cold, Work(313, 3, saved_kb=321)),
+    # the first 294 come from the disk: 18 of the question, 1 of the reply; nothing new is worth saving
+    "another question, cold": (again, Work(19, 2)),
     # only what is new in each turn, and no reply twice; saved: the system prompt, and the whole at the end
-    "a chat of five turns": (five_turns, Work(439, 31, saved=388_717)),
-    # the five turns come from the disk: 25 of the new one, 5 of its reply
-    "a sixth turn, resumed": (resumed, Work(30, 6)),
+    "a chat of five turns": (five_turns, Work(419, 11, saved_kb=378)),
+    # the five turns come from the disk: 25 of the new one, 1 of its reply
+    "a sixth turn, resumed": (resumed, Work(26, 2)),
     # the prompt once in 2 batches; then 5 batches of four tokens
     "four candidates": (four_candidates, Work(220, 7)),
-    # nothing twice, and 200 tokens in 4 batches
-    "a rewriting that was predicted": (rewritten, Work(399, 6)),
-    # 39 tokens guessed wrong, and a few steps until the place is found again
-    "an edit that was predicted": (edited, Work(438, 13)),
+    # nothing twice, and 200 tokens in 6 batches
+    "a rewriting that was predicted": (rewritten, Work(399, 8)),
+    # 10 tokens guessed wrong, and a few steps until the place is found again
+    "an edit that was predicted": (edited, Work(409, 12)),
 }
 
 
@@ -230,7 +230,7 @@ def test_a_second_question_costs_a_loaded_engine_only_what_is_new(model: Path) -
         work.append(Work(report["evaluated_tokens"], report["decodes"]))
     first, second = work
     # the same as cold, but that nothing had to come from the disk
-    assert (first, second) == (Work(317, 7), Work(317 + 23, 7 + 6))
+    assert (first, second) == (Work(313, 3), Work(313 + 19, 3 + 2))
 
 
 @pytest.mark.usefixtures("resident")

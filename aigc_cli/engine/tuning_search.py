@@ -24,7 +24,7 @@ BATCHES = (4, 16, 32)  # tokens; what the other sizes cost follows from these
 PROBE_PREFILL, PROBE_DECODE = 32, 3  # tokens
 # A trial is to take this share of the limit, within these numbers of tokens.
 TRIAL_SHARE = 1 / 40
-PREFILL_TOKENS, DECODE_TOKENS = (32, 256), (4, 64)
+PREFILL_TOKENS, DECODE_TOKENS = (32, 256), (4, 16)
 PREFILL_STEP = 32
 SMALL_UBATCH = 128
 N_TRIALS = 20  # that a whole search takes as a rule, and

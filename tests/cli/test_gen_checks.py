@@ -11,6 +11,7 @@ import pytest
 from aigc_cli.engine.base import Chat, EngineInfo, Request
 from aigc_cli.errors import EngineError
 from aigc_cli.events import FinishReason
+from aigc_cli.tasks.repair import RETRY_CANDIDATES
 from tests.cli.command_line import CommandLine
 from tests.scripted_engine import ScriptedEngine
 
@@ -29,7 +30,7 @@ def files() -> set[str]:
     return {path.name for path in Path.cwd().iterdir()}
 
 
-def test_a_draft_that_fails_an_example_is_repaired(aigc: CommandLine) -> None:
+def test_a_draft_that_fails_an_example_is_drawn_anew(aigc: CommandLine) -> None:
     aigc.replies = [BAD, GOOD]
     outcome = aigc.run("gen", PROMPT, "-o", "x.py", "--run-examples", env=ENV)
     assert (outcome.code, outcome.out) == (0, "")
@@ -41,7 +42,16 @@ def test_a_draft_that_fails_an_example_is_repaired(aigc: CommandLine) -> None:
         "aigc: try 2 of 3: passed",
         "aigc: wrote x.py (2 lines, Python)",
     ]
-    assert "failed: got 5" in message(aigc.engines[-1].requests[1])
+    first, second = aigc.engines[-1].requests[:2]
+    assert message(first) == message(second)
+    assert (first.candidates, second.candidates) == (1, RETRY_CANDIDATES)
+
+
+def test_a_function_that_is_missing_under_its_name_is_told_to_the_model(aigc: CommandLine) -> None:
+    aigc.replies = [GOOD.replace("def f", "def double"), GOOD]
+    outcome = aigc.run("gen", PROMPT, "-o", "x.py", "--run-examples", env=ENV)
+    assert outcome.code == 0
+    assert "the code defines no f; it defines double" in message(aigc.engines[-1].requests[1])
 
 
 def test_nothing_of_it_is_run_unasked(aigc: CommandLine) -> None:
@@ -186,7 +196,7 @@ def test_a_report_holds_the_code_and_all_tries(aigc: CommandLine) -> None:
     outcome = aigc.run("gen", PROMPT, "-o", "x.py", "--run-examples", "--json", "-n", "1", env=ENV)
     report = json.loads(outcome.out)
     assert (report["passed"], report["written"], report["code"]) == (True, True, GOOD)
-    assert [each["way"] for each in report["tries"]] == ["first", "repair"]
+    assert [each["way"] for each in report["tries"]] == ["first", "fresh"]
     assert report["tries"][0]["checks"][-1]["said"] == "example f(2) == 4 failed: got 5"
     assert report["tokens"]["reply"] > 0
 

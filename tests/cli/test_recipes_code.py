@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aigc_cli.engine.base import Chat
+from aigc_cli.tasks.repair import RETRY_CANDIDATES
 from tests.cli.command_line import CommandLine
 from tests.cli.test_recipes import own_folder, write_recipe
 
@@ -126,7 +127,7 @@ def test_the_name_is_that_of_the_language_s_custom(
 def test_a_draft_that_tests_a_copy_or_nothing_goes_back(aigc: CommandLine) -> None:
     lost = TESTS.partition("\n")[2]
     copied = "# of calc\n" + SOURCE + "\n\ndef test_add():\n    assert add(1, 2) == 3\n"
-    aigc.replies = ["x = 1\n", *[copied] * 4, *[lost] * 4, TESTS]
+    aigc.replies = ["x = 1\n", *[copied] * RETRY_CANDIDATES, *[lost] * RETRY_CANDIDATES, TESTS]
     outcome = aigc.run("test", "calc.py", "--tries", "4")
     assert outcome.code == 0
     assert "try 1 of 4: it holds no test" in outcome.err

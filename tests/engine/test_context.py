@@ -39,14 +39,12 @@ class InterruptedContext(Context):
 
     interrupt_at: int | None = None
     evaluations = 0
-    n_evaluated = 0
 
     def evaluate(self, rows: Sequence[Row]) -> None:
         if self.evaluations == self.interrupt_at:
             self.abort()
         self.evaluations += 1
         super().evaluate(rows)
-        self.n_evaluated += len(rows)
 
 
 @pytest.fixture(scope="module")

@@ -60,17 +60,23 @@ def warm(home: Home) -> Iterator[Row]:
 
 
 def cold(home: Home) -> Iterator[Row]:
-    """A one-shot question while no engine is there, and no prefix is saved."""
+    """A one-shot question while no engine is there."""
 
-    def ours() -> float:
+    def usual() -> float:
+        home.stop()
+        return home.ask(home.question())
+
+    def very_first() -> float:
         home.forget_prefixes()
         return home.ask(home.question())
 
-    note = "the file is in the page cache"
-    row = Row(
-        "cold", "first byte of a short answer, nothing loaded", "s", {}, (at_most(0.6, ONE_SHOT),), note=note
-    )
-    yield compare(row, home.rounds, ours, cold_rivals(home))
+    very_first()
+    bars = (at_most(0.6, ONE_SHOT),)
+    note = "the file is in the page cache, what was read of the system prompt on disk"
+    row = Row("cold", "first byte of a short answer, nothing loaded", "s", {}, bars, note=note)
+    yield compare(row, home.rounds, usual, cold_rivals(home))
+    what = "the same when nothing was ever asked before"
+    yield compare(Row("first-ever", what, "s", {}), home.few, very_first, [])
 
 
 def restored(home: Home) -> Iterator[Row]:

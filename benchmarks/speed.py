@@ -15,16 +15,22 @@ FUNCTION = "def merge(first, second):\n    result = sorted(first + second)\n    
 LONG_ANSWER = "Explain in detail, with examples in Python, how a hash table works and when it is slow."
 
 
+def _empty_cache(home: Home) -> None:
+    """A new engine: llama-bench has no other conversations in its cache either, and their cells cost time."""
+    home.stop()
+    home.ask(home.question())
+
+
 def prefill(home: Home) -> Iterator[Row]:
     """Reading a file of a thousand tokens that nobody read before, by the engine in the background."""
 
     def read() -> tuple[int, float]:
+        _empty_cache(home)
         question = home.question()  # in front of the file too: nothing behind it is in a cache
         answer = home.answer("-f", str(home.file(f"# {question}\n{FUNCTION * 47}")), question)
         n_read = answer["tokens"]["prompt"] - answer["tokens"]["cached"]
         return n_read, float(answer["timings"]["prefill_tokens_per_s"])
 
-    home.ask(home.question())
     n_read, _ = read()
     words = ("-p", str(N_PROMPT), "-n", "0")
     rivals = [
@@ -38,12 +44,14 @@ def prefill(home: Home) -> Iterator[Row]:
 
 def decode(home: Home) -> Iterator[Row]:
     """Writing a reply into a real terminal, highlighted as it comes."""
+    _empty_cache(home)
     depth = home.answer(LONG_ANSWER)["tokens"]["prompt"]
     line = home.line(
         "--seed", "1", "--temperature", "0.7", "--max-tokens", str(N_REPLY), "--stats", LONG_ANSWER
     )
 
     def ours() -> float:
+        _empty_cache(home)
         shown = run_in_terminal(line, home.env)
         found = re.search(r"(\d+) tokens, ", shown.err)
         assert found is not None, shown.err

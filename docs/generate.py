@@ -193,7 +193,8 @@ def main() -> int:
     stale = stale_pages()
     for page, text in stale.items():
         if not check:
-            page.write_text(text, encoding="utf-8")
+            page.parent.mkdir(exist_ok=True)
+        page.write_text(text, encoding="utf-8")
         print(f"{page.relative_to(ROOT)}: {'stale: python -m docs.generate' if check else 'rewritten'}")
     return int(check and bool(stale))
 

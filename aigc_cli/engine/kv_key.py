@@ -23,13 +23,22 @@ def read_key(directory: Path, link: Callable[[str, Path], None] = os.link) -> by
     with suppress(OSError):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)
-        if not path.exists() or path.stat().st_size != KEY_BYTES:
+        if _size(path) not in (None, KEY_BYTES):
             path.unlink(missing_ok=True)
+        # Only what was seen to be damaged is removed: a key that was missing may be there by now.
+        if _size(path) is None:
             _create(path, link)
         path.chmod(0o600)
         key = path.read_bytes()
         return key if len(key) == KEY_BYTES else None
     return None
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _create(path: Path, link: Callable[[str, Path], None]) -> None:

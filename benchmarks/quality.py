@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from aigc_cli.cli.app import run
 from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.local_engine import open_local_engine
 from aigc_cli.config import Directories, Settings
-from aigc_cli.engine.base import Engine, EngineInfo, Request
-from aigc_cli.events import Event
+from aigc_cli.engine.base import Engine
+from aigc_cli.engine.passing import PassingEngine
 
 SEED = 1
 TEST_LIMIT_S = 20
@@ -37,24 +37,8 @@ MODES = {
 }
 
 
-class _Shared:
+class _Shared(PassingEngine):
     """An engine that stays open from one command to the next: loading is not what is measured."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def info(self) -> EngineInfo:
-        return self._engine.info
-
-    def stream(self, request: Request) -> Iterator[Event]:
-        return self._engine.stream(request)
-
-    def count(self, request: Request) -> int:
-        return self._engine.count(request)
-
-    def cancel(self) -> None:
-        self._engine.cancel()
 
     def close(self) -> None:
         """The next command uses it."""

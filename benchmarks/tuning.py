@@ -18,12 +18,13 @@ from pathlib import Path
 from aigc_cli.cli.setting_text import describe
 from aigc_cli.config import Settings
 from aigc_cli.engine.connect import devices, machine_with
-from aigc_cli.engine.context import Context, ContextOptions
+from aigc_cli.engine.context import Context
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.sequence import UBATCH
 from aigc_cli.engine.tuning import USUAL_SHAPE, Setting, Shape, Tuning, Use, best
 from aigc_cli.engine.tuning_plan import plan_search
+from aigc_cli.engine.tuning_rig import context_options
 
 N_CTX = 2048
 LONG, SHORT = Shape(1500, 100), Shape(30, 300)
@@ -95,17 +96,7 @@ class Bench:
             if repack not in self._models:
                 self._models[repack] = Model(self._path, repack_weights=repack, cancelled=lambda: False)
             model = self._models[repack]
-            context = Context(
-                model,
-                ContextOptions(
-                    N_CTX,
-                    setting.n_threads,
-                    n_threads_prefill=setting.n_threads_prefill,
-                    flash_attention=setting.flash_attention,
-                    n_ubatch=setting.n_ubatch,
-                    kv_type=setting.kv_type,
-                ),
-            )
+            context = Context(model, context_options(setting, N_CTX))
             self.runners[setting] = Runner(model, setting, context)
         return self.runners[setting]
 

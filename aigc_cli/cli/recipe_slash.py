@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,9 +10,8 @@ from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.report import note
 from aigc_cli.cli.slash_command import SlashCommand
 from aigc_cli.cli.talk import Talk
-from aigc_cli.engine.base import Engine, EngineInfo, Request
+from aigc_cli.engine.passing import PassingEngine
 from aigc_cli.errors import ConfigError, UsageError
-from aigc_cli.events import Event
 from aigc_cli.tasks.cookbook import Cookbook, open_cookbook
 from aigc_cli.tasks.mentions import complete_path
 from aigc_cli.tasks.recipe import Output, Recipe
@@ -20,28 +19,8 @@ from aigc_cli.tasks.recipe import Output, Recipe
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 
 
-@dataclass(frozen=True, slots=True)
-class _Lent:
+class _Lent(PassingEngine):
     """The chat's engine, for a command that closes its own."""
-
-    engine: Engine
-
-    @property
-    def info(self) -> EngineInfo:
-        """The engine's."""
-        return self.engine.info
-
-    def stream(self, request: Request) -> Iterator[Event]:
-        """The engine's."""
-        return self.engine.stream(request)
-
-    def count(self, request: Request) -> int:
-        """The engine's."""
-        return self.engine.count(request)
-
-    def cancel(self) -> None:
-        """The engine's."""
-        self.engine.cancel()
 
     def close(self) -> None:
         """The chat goes on with it."""

@@ -158,10 +158,8 @@ def open_engine(
     n_gpu_layers, repack = placement.n_gpu_layers, choice.setting.repack_weights
     with ModelLoading(model.path, n_gpu_layers=n_gpu_layers, repack_weights=repack) as loading:
         on_reading()
-        from aigc_cli.engine.llama import (
-            EngineOptions,
-            LlamaEngine,
-        )  # numpy and jinja2: while the file is read
+        # these import numpy and jinja2: while the file is read
+        from aigc_cli.engine.llama import EngineOptions, LlamaEngine
 
         options = EngineOptions(
             path=model.path,

@@ -150,10 +150,10 @@ class _LoadedModel:
     memory_bytes: int = 0
 
 
-def context_options(setting: Setting) -> ContextOptions:
-    """A small context with this setting."""
+def context_options(setting: Setting, n_ctx: int = N_CELLS) -> ContextOptions:
+    """A context with this setting; a small one, unless a size is named."""
     return ContextOptions(
-        N_CELLS,
+        n_ctx,
         setting.n_threads,
         n_threads_prefill=setting.n_threads_prefill,
         flash_attention=setting.flash_attention,

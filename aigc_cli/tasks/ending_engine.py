@@ -3,28 +3,24 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from aigc_cli.engine.base import Engine, EngineInfo, Request
+from aigc_cli.engine.base import Engine, Request
+from aigc_cli.engine.passing import PassingEngine
 from aigc_cli.events import Delta, Done, Event, FinishReason
 from aigc_cli.tasks.fill_end import FillEnd
 
 
-class EndingEngine:
+class EndingEngine(PassingEngine):
     """Passes on the events of another engine, and cancels it when each candidate has reached its end."""
 
     def __init__(self, engine: Engine, end: FillEnd) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._end = end
-
-    @property
-    def info(self) -> EngineInfo:
-        """The model at work and its limits."""
-        return self._engine.info
 
     def stream(self, request: Request) -> Iterator[Event]:
         """As the engine does; a candidate that has reached its end is done, and not interrupted."""
         texts = [""] * request.candidates
         ended: set[int] = set()
-        for event in self._engine.stream(request):
+        for event in self.engine.stream(request):
             if isinstance(event, Delta):
                 if event.candidate in ended:
                     continue
@@ -32,19 +28,7 @@ class EndingEngine:
                 if self._end.cut(texts[event.candidate], is_whole=False)[1]:
                     ended.add(event.candidate)
                     if len(ended) == request.candidates:
-                        self._engine.cancel()
+                        self.engine.cancel()
             if isinstance(event, Done) and event.candidate in ended:
                 event = replace(event, finish_reason=FinishReason.STOP)  # noqa: PLW2901  # the same event, said rightly
             yield event
-
-    def count(self, request: Request) -> int:
-        """Length of the request's prompt in tokens."""
-        return self._engine.count(request)
-
-    def cancel(self) -> None:
-        """End the request at work."""
-        self._engine.cancel()
-
-    def close(self) -> None:
-        """Free the model."""
-        self._engine.close()

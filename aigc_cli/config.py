@@ -68,6 +68,12 @@ class Settings:
         "numbers in the KV cache, 16 or 8 bits; unset: as tuned, else f16",
         choices=("f16", "q8_0"),
     )
+    draft_model: str | None = _setting(
+        None,
+        "small model that guesses what the model writes next, name or path; off: none; unset: the smallest "
+        "of its family that is on disk, for models from 7B on",
+        project=False,
+    )
     temperature: float | None = _setting(
         None, "0 is greedy; unset: what the model's publisher recommends", limits=_PENALTY
     )

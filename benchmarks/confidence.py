@@ -29,7 +29,8 @@ import numpy as np
 
 from aigc_cli.engine.base import Chat, Message, Request, Sampling
 from aigc_cli.engine.connect import recommended_sampling
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Delta, Done
 from aigc_cli.models.catalog import load_catalog
 from aigc_cli.tasks.generate import FileTask, code_of_reply, file_request

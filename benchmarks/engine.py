@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from aigc_cli.engine.base import Chat, JsonSchema, Message, Request, Sampling, Text
+from aigc_cli.engine.engine_options import EngineOptions
 from aigc_cli.engine.library import lib
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Delta, Done
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ import resource, sys, time
 from pathlib import Path
 from aigc_cli.engine.base import Request, Sampling, Text
 from aigc_cli.engine.library import lib
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 engine = LlamaEngine(EngineOptions(Path(sys.argv[1]), "m", int(sys.argv[2]), 2), time.perf_counter)
 for event in engine.stream(Request(Text("x " * 500), Sampling(max_tokens=200))):
     pass

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from aigc_cli.engine.base import Request, Sampling, Text
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Delta
 from aigc_cli.models.machine import this_machine
 from aigc_cli.render.console import ColorDepth, TerminalTraits

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.models.machine import this_machine
 from benchmarks.home import Home
 from benchmarks.results import OURS, Row, alternate, at_least, at_most

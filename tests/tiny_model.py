@@ -33,10 +33,12 @@ def write_tiny_model(
     ascii_only: bool = False,
     merges: Sequence[str] = MERGES,
     fill: tuple[str, ...] = (),
+    sharpness: float = 1,
 ) -> Path:
     """A llama-architecture model of two layers that says random bytes, or random ASCII.
 
-    `fill` names control tokens for filling in the middle: all of `FILL`, some, or none.
+    `fill` names control tokens for filling in the middle: all of `FILL`, some, or none. `sharpness`
+    multiplies the logits: it is surer of what it says, which is the same.
     """
     special = (*fill, *SPECIAL)
     tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in merges), *special]
@@ -51,6 +53,8 @@ def write_tiny_model(
     def matrix(name: str, *shape: int, silent: Sequence[int] = ()) -> None:
         weights = (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
         weights[list(silent)] = 0
+        if name == "output.weight":
+            weights *= sharpness
         writer.add_tensor(name, weights)
 
     def ones(name: str) -> None:

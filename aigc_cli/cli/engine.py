@@ -177,6 +177,8 @@ def _lines(report: Report) -> "Iterator[str]":
     )
     if "held_prefixes" in report:  # an engine of an older aigc does not tell
         yield f"  held       {_held(report)}"
+    if report.get("draft_model"):
+        yield f"  guesses    by {report['draft_model']}, a smaller model"
     if report.get("adapters"):  # as above
         yield f"  adapters   {', '.join(Path(path).name for path in report['adapters'])}"
     prefill, decode = report["prefill_tokens_per_s"], report["decode_tokens_per_s"]

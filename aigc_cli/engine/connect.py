@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 from aigc_cli.config import Directories, Settings
 from aigc_cli.engine.base import Sampling
-from aigc_cli.engine.placement import Device, Placement, place
+from aigc_cli.engine.placement import ALL_LAYERS, USABLE_GPU, USABLE_RAM, Device, Placement, place
 from aigc_cli.engine.tuning import USUAL_SHAPE, Choice, Setting, Use, choose, explicit_fields
 from aigc_cli.engine.tuning_store import TuningStore, machine_facts, read_shape
 from aigc_cli.models.catalog import ModelSpec
 from aigc_cli.models.gguf import GgufHeader
 from aigc_cli.models.known_headers import known_header
 from aigc_cli.models.machine import Machine, this_machine
-from aigc_cli.models.store import StoredModel
+from aigc_cli.models.store import ModelStore, StoredModel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aigc_cli.engine.engine_options import DraftOptions
     from aigc_cli.engine.llama import LlamaEngine
 
 # Names of a publisher's generation_config.json -> ours.
@@ -117,6 +118,50 @@ def choice_for(
     return choose(default, explicit, tuning, use=use, shape=shape, free_bytes=machine.available_bytes)
 
 
+def draft_options(
+    settings: Settings,
+    model: StoredModel,
+    header: GgufHeader,
+    placement: Placement,
+    *,
+    machine: Machine,
+    directories: Directories,
+) -> "DraftOptions | None":
+    """The small model that guesses for this one, and where it runs; None: there is none, or no memory for it.
+
+    Raises:
+        ModelError: the one that the person named is not on disk, or its file is damaged.
+        ConfigError: the one that the person named has another vocabulary.
+    """
+    if settings.draft_model is None and not (model.spec and model.spec.is_large):
+        return None  # most models are small: what follows is not imported for them
+    from aigc_cli.models.catalog import load_catalog
+    from aigc_cli.models.draft import find_draft_model, require_same_vocabulary
+
+    catalog = load_catalog()
+    small = find_draft_model(settings.draft_model, model, catalog, ModelStore(directories.models, catalog))
+    if small is None:
+        return None
+    from aigc_cli.engine.engine_options import DraftOptions  # loads llama.cpp
+
+    small_header = known_header(small.path, directories.headers)
+    require_same_vocabulary(small_header, header)
+    n_ctx = min(placement.n_ctx, small_header.n_ctx_train or placement.n_ctx)
+    needed = header.memory(placement.n_ctx).total_bytes + small_header.memory(n_ctx).total_bytes
+    on_gpu = placement.n_gpu_layers == ALL_LAYERS
+    free = machine.gpu_memory_bytes * USABLE_GPU if on_gpu else machine.available_bytes * USABLE_RAM
+    if settings.draft_model is None and needed > free:
+        return None
+    return DraftOptions(
+        path=small.path,
+        name=small.name,
+        n_ctx=n_ctx,
+        n_threads=n_threads(settings, machine),
+        relative_size=small_header.weights_bytes / header.weights_bytes,
+        n_gpu_layers=ALL_LAYERS if on_gpu and needed <= free else 0,
+    )
+
+
 def use_of(settings: Settings) -> Use:
     """What these settings load a model for."""
     return Use.RESIDENT if settings.resident else Use.ONE_SHOT
@@ -140,7 +185,7 @@ def open_engine(
 
     Raises:
         ModelError: the file is damaged, or the memory does not hold it.
-        ConfigError: a setting that this model can't have.
+        ConfigError: a setting, or a draft model, that this model can't have.
     """
     from aigc_cli.engine.loading import ModelLoading  # loads llama.cpp
 
@@ -155,11 +200,13 @@ def open_engine(
         use=use,
         directory=directories.tuning,
     )
+    draft = draft_options(settings, model, header, placement, machine=machine, directories=directories)
     n_gpu_layers, repack = placement.n_gpu_layers, choice.setting.repack_weights
     with ModelLoading(model.path, n_gpu_layers=n_gpu_layers, repack_weights=repack) as loading:
         on_reading()
         # these import numpy and jinja2: while the file is read
-        from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+        from aigc_cli.engine.engine_options import EngineOptions
+        from aigc_cli.engine.llama import LlamaEngine
 
         options = EngineOptions(
             path=model.path,
@@ -168,6 +215,7 @@ def open_engine(
             n_gpu_layers=n_gpu_layers,
             **asdict(choice.setting),
             batch_steps=choice.batch_steps,
+            draft=draft,
             origins=choice.origins,
             guard_loops=settings.loop_guard,
             sampling=recommended_sampling(model.spec),

@@ -1,20 +1,21 @@
 """The local engine: a model and a context window behind the Engine protocol."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from aigc_cli.engine.adapters import AdapterShelf
-from aigc_cli.engine.base import Adapter, Chat, EngineInfo, Infill, JsonSchema, Request, Sampling, Text
+from aigc_cli.engine.base import Adapter, Chat, EngineInfo, Infill, JsonSchema, Request, Text
+from aigc_cli.engine.batch_costs import BatchCosts
 from aigc_cli.engine.chat_template import ChatTemplate, ReplyMemory
 from aigc_cli.engine.constrain import JSON_CLOSERS, to_gbnf
-from aigc_cli.engine.context import FLASH_ATTENTION_AUTO, FLASH_ATTENTION_OFF, Context, ContextOptions
+from aigc_cli.engine.context import FLASH_ATTENTION_AUTO, FLASH_ATTENTION_OFF, Context
 from aigc_cli.engine.decode import Decoding
+from aigc_cli.engine.engine_options import DraftOptions, EngineOptions
 from aigc_cli.engine.infill import infill_tokens
 from aigc_cli.engine.kv_store import KvStore
 from aigc_cli.engine.loading import ModelLoading
@@ -36,63 +37,17 @@ from aigc_cli.engine.saved_prefixes import (
     identity,
 )
 from aigc_cli.engine.sequence import TokenSequence
-from aigc_cli.engine.speculate import BatchCosts, Speculation
-from aigc_cli.engine.tuning import EXACT_KV, LARGEST_UBATCH
+from aigc_cli.engine.speculate import Speculation
+from aigc_cli.engine.tuning import EXACT_KV
 from aigc_cli.errors import EngineError
 from aigc_cli.events import Event
 
+if TYPE_CHECKING:
+    from aigc_cli.engine.draft_model import DraftModel
+    from aigc_cli.engine.model_drafter import ModelDrafter
+
 CLOSING_TOKENS = 32  # kept free for the end of a constrained reply, beside the tokens of the schema itself
 USUAL_FILL = 512  # tokens kept free for what is filled in, when the request names no limit
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """What to load and how to run it.
-
-    Attributes:
-        n_ctx: limit of the context window, in tokens.
-        n_gpu_layers: transformer blocks on the GPU; -1 is all.
-        repack_weights: rearrange weights for this CPU: decode gains 10-25 %, load and prefill lose more.
-        speculate: guess ahead where that is expected to pay.
-        sampling: what the model's publisher recommends.
-        sha256: hash of the model file, when it is known.
-        kv_directory: where KV prefixes are saved; None saves none.
-        kv_limit_bytes: how much they may take there.
-        n_threads_prefill, flash_attention, n_ubatch, kv_type: see `ContextOptions`.
-        batch_steps: what batches cost here, in steps of one token, as far as it was measured.
-        origins: where the values that can be tuned came from, for whoever looks at the engine.
-    """
-
-    path: Path
-    name: str
-    n_ctx: int
-    n_threads: int
-    n_gpu_layers: int = 0
-    repack_weights: bool = False
-    guard_loops: bool = True
-    speculate: bool = True
-    sampling: Sampling = field(default_factory=Sampling)
-    sha256: str | None = None
-    kv_directory: Path | None = None
-    kv_limit_bytes: int = 2 * 10**9
-    n_threads_prefill: int | None = None
-    flash_attention: bool = True
-    n_ubatch: int = LARGEST_UBATCH
-    kv_type: str = EXACT_KV
-    batch_steps: Mapping[int, float] = field(default_factory=dict)
-    origins: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def context(self) -> ContextOptions:
-        """How to build the context."""
-        return ContextOptions(
-            self.n_ctx,
-            self.n_threads,
-            n_threads_prefill=self.n_threads_prefill,
-            flash_attention=self.flash_attention,
-            n_ubatch=self.n_ubatch,
-            kv_type=self.kv_type,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +91,10 @@ class LlamaEngine:
                 started.give_up()
                 self._worker.shutdown(wait=True)
                 raise
+        self._draft_model: DraftModel | None = None
+        self._model_drafter: ModelDrafter | None = None
+        if options.draft:
+            self._add_draft_model(options.draft)
         self._adapters = AdapterShelf(self._model)
         self._template: ChatTemplate | None = None
         self.info = EngineInfo(
@@ -155,11 +114,20 @@ class LlamaEngine:
             model.close()
             raise
 
+    def _add_draft_model(self, options: DraftOptions) -> None:
+        # imported for the few models that have one
+        from aigc_cli.engine.draft_model import DraftModel
+        from aigc_cli.engine.model_drafter import ModelDrafter
+
+        self._draft_model = DraftModel(options, self._model.n_vocab)
+        self._model_drafter = ModelDrafter(self._draft_model, self._batch_costs, self._clock)
+
     def stream(self, request: Request) -> Iterator[Event]:
         """Yield the events of one reply; see `Engine.stream`."""
         if self._closing.is_set():
             raise EngineError("the engine is closed")
-        self._context.allow()
+        for context in self._abortable:
+            context.allow()
         return self._consume(request)
 
     def _consume(self, request: Request) -> Iterator[Event]:
@@ -172,7 +140,7 @@ class LlamaEngine:
                 raise event.error
         finally:
             if not job.done():
-                self._context.abort()
+                self.cancel()
             wait([job])
 
     def _produce(self, request: Request, put: Callable[[Event | _Ended], None]) -> None:
@@ -194,7 +162,7 @@ class LlamaEngine:
             replies = [self._reply(number, request, stack) for number in range(request.candidates)]
             sequence = stack.enter_context(self._open(prompt, request))
             try:
-                speculation = self._speculation(request, prompt)
+                speculation = self._speculation(request, prompt, stack)
                 rows = self._context.evaluate_rows
                 yield from Decoding(sequence, replies, rows, self._clock, speculation).run(prompt)
             finally:
@@ -265,13 +233,15 @@ class LlamaEngine:
             n_decodes=context.n_decodes,
         )
 
-    def _speculation(self, request: Request, prompt: list[int]) -> Speculation | None:
+    def _speculation(self, request: Request, prompt: list[int], stack: ExitStack) -> Speculation | None:
         # A rejected draft has to be taken back, which recurrent models and sliding windows can't do.
         can_take_back = self._context.can_truncate and not self._model.n_sliding_window
         if request.candidates > 1 or not self._options.speculate or not can_take_back:
             return None
         prediction = self._model.tokenize(request.prediction, special=False)
-        return Speculation(self._batch_costs, prediction, prompt)
+        if self._draft_model:
+            stack.callback(self._draft_model.end)
+        return Speculation(self._batch_costs, prediction, prompt, self._model_drafter)
 
     def _reply(self, number: int, request: Request, stack: ExitStack) -> Reply:
         """A candidate's reply; the stack frees what it needs."""
@@ -346,16 +316,23 @@ class LlamaEngine:
 
     def cancel(self) -> None:
         """End the request at work; harmless when there is none."""
-        self._context.abort()
+        for context in self._abortable:
+            context.abort()
+
+    @property
+    def _abortable(self) -> "Sequence[Context | DraftModel]":
+        return (self._context, self._draft_model) if self._draft_model else (self._context,)
 
     def close(self) -> None:
         """Free the model. Closing twice is harmless."""
         if self._closing.is_set():
             return
         self._closing.set()
-        self._context.abort()
+        self.cancel()
         self._worker.submit(self._save_all)
         self._worker.shutdown(wait=True)
+        if self._draft_model:
+            self._draft_model.close()
         self._context.close()
         self._adapters.close()
         self._model.close()

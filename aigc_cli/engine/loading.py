@@ -29,6 +29,11 @@ class ModelLoading:
         )
         executor.shutdown(wait=False)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether `result` would not wait."""
+        return self._model.done()
+
     def result(self) -> Model:
         """The model, as soon as it is there; the caller closes it.
 

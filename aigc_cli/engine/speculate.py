@@ -5,24 +5,18 @@ on only where the drawn token is the guessed one. So the reply is what it would 
 sampled. What drafts change is the time: a batch of 16 costs less than 16 steps; what it costs is measured.
 """
 
-import math
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from aigc_cli.engine.batch_costs import SIZES, BatchCosts
 from aigc_cli.engine.draft import Drafter
 from aigc_cli.engine.evaluation import TokenCells
 from aigc_cli.engine.reply import Reply
 from aigc_cli.events import Delta
 
-# What a batch with logits for each row costs in single steps until it was measured: a 1.5B model in Q4_K_M
-# on two cores with AVX-512. Weights are read once for all rows, and from 8 rows on they come in tiles of 16,
-# so 8 cost nearly as much as 16. A GPU is found to be cheaper at the first draft. 64 would be no slower than
-# 63, but from there on llama.cpp's flash attention takes a kernel that rounds ten times more coarsely (logits
-# of 32-bit weights: 0.01 off).
-PRIOR_COSTS = {1: 1.0, 2: 1.5, 3: 1.9, 4: 2.4, 6: 3.3, 8: 5.6, 16: 6.2, 24: 8.3, 32: 9.5, 48: 12.8, 63: 16.0}
-SIZES = tuple(PRIOR_COSTS)
-NEWEST_SHARE = 0.2  # of the newest measurement in the running mean
+if TYPE_CHECKING:
+    from aigc_cli.engine.model_drafter import ModelDrafter
+
 WORTH_IT = 1.1  # expected gain in speed from which a draft is tried
 # What wrong drafts may cost: this share of the time so far, and at first so many steps. Steps that were won
 # can be lost again.
@@ -30,62 +24,27 @@ TOLERATED_LOSS = 0.01
 GRACE, GRACE_FOR_PREDICTION = 7.0, 32.0
 
 
-def _prior(measured: Mapping[int, float]) -> Mapping[int, float]:
-    """What to expect of batches: what was measured, and the rest as much dearer than guessed as that was."""
-    errors = [math.log(cost / PRIOR_COSTS[size]) for size, cost in measured.items()]
-    factor = math.exp(sum(errors) / len(errors)) if errors else 1.0
-    return {size: measured.get(size, max(1.0, cost * factor)) for size, cost in PRIOR_COSTS.items()} | {
-        1: 1.0
-    }
-
-
-class BatchCosts:
-    """Seconds that batches of different sizes take on this machine, measured or guessed from others."""
-
-    def __init__(self, steps: Mapping[int, float] | None = None) -> None:
-        """`steps`: what batches of some sizes were measured to cost before, in evaluations of one token."""
-        self._seconds: dict[int, float] = {}  # running means
-        self._counts: Counter[int] = Counter()
-        self._prior = _prior({size: steps[size] for size in SIZES if size in steps} if steps else {})
-
-    def note(self, n_rows: int, seconds: float) -> None:
-        """Take a measurement."""
-        size = self._size(n_rows)
-        self._counts[size] += 1
-        mean = self._seconds.get(size, seconds)
-        share = max(NEWEST_SHARE, 1 / self._counts[size])
-        self._seconds[size] = mean + share * (seconds - mean)
-
-    def in_steps(self, n_rows: int) -> float:
-        """What a batch costs, in evaluations of a single token."""
-        size = self._size(n_rows)
-        if size == 1 or not self._seconds.get(1):
-            return self._prior[size]
-        # How much dearer than guessed the batches of other sizes are says what to expect of this one, and
-        # counts as one measurement of it: a hiccup at its first must not rule a size out for ever.
-        errors = {
-            other: self._error(other) for other in self._seconds if other > 1 and self._seconds[other] > 0
-        }
-        others = [error for other, error in errors.items() if other != size]
-        expected = sum(others) / len(others) if others else 0.0
-        n_measured = self._counts[size] if size in errors else 0
-        error = (expected + n_measured * errors.get(size, 0.0)) / (1 + n_measured)
-        return max(1.0, self._prior[size] * math.exp(error))
-
-    def _error(self, size: int) -> float:
-        """Logarithm of what a batch of this size costs, over what was guessed."""
-        return math.log(self._seconds[size] / self._seconds[1] / self._prior[size])
-
-    @staticmethod
-    def _size(n_rows: int) -> int:
-        return SIZES[min(bisect_left(SIZES, n_rows), len(SIZES) - 1)]
-
-
 class Speculation:
-    """Decides how long the next draft is, down to none."""
+    """Decides where the next draft comes from and how long it is, down to none."""
 
-    def __init__(self, costs: BatchCosts, prediction: Sequence[int], prompt: Sequence[int]) -> None:
+    def __init__(
+        self,
+        costs: BatchCosts,
+        prediction: Sequence[int],
+        prompt: Sequence[int],
+        model_drafter: "ModelDrafter | None" = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            costs: of batches.
+            prediction: tokens that the reply will mostly copy; may be empty.
+            prompt: the tokens before the reply.
+            model_drafter: asks a small model where there is nothing to copy.
+        """
         self._costs = costs
+        self._model_drafter = model_drafter
+        self._asked = False  # whether the last draft is the small model's
         self._prediction = prediction
         self._prompt = prompt
         self._won = 0.0  # steps that drafts have saved so far; below 0: lost
@@ -101,13 +60,24 @@ class Speculation:
         for token in reply.tokens[self._n_seen :]:
             self._drafter.push(token)
         self._n_seen = len(reply.tokens)
-        return self._drafter.draft(self._length(self._drafter, reply))
+        length = self._length(self._drafter, reply)
+        self._asked = (
+            not length and self._model_drafter is not None and self._won + self._tolerated(reply) > 0
+        )
+        if self._asked and self._model_drafter is not None:
+            draft = self._model_drafter.draft(self._prompt, reply.tokens, reply.n_left - 1)
+            self._won -= self._model_drafter.cost
+            return draft
+        return self._drafter.draft(length)
+
+    def _tolerated(self, reply: Reply) -> float:
+        return self._grace + TOLERATED_LOSS * len(reply.tokens)
 
     def _length(self, drafter: Drafter, reply: Reply) -> int:
         chances = drafter.chances(min(SIZES[-1], reply.n_left) - 1)
         if not chances:
             return 0
-        tolerated = self._grace + TOLERATED_LOSS * len(reply.tokens)
+        tolerated = self._tolerated(reply)
         best, length, expected, taken = WORTH_IT, 0, 1.0, 0
         for size in (*(size for size in SIZES[1:] if size <= len(chances)), len(chances) + 1):
             expected += sum(chances[taken : size - 1])
@@ -120,6 +90,8 @@ class Speculation:
     def measured(self, n_draft: int, n_drawn: int, seconds: float) -> None:
         """Take what a batch cost and brought."""
         self._costs.note(n_draft + 1, seconds)
+        if self._asked and self._model_drafter is not None:
+            self._model_drafter.note(n_drawn - 1)
         if n_draft:
             self._won += n_drawn - self._costs.in_steps(n_draft + 1)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 # Q4_K_M mixes 4- and 6-bit blocks; 7.6-33 B models of this family come out at 4.85-4.92 bits a parameter.
 _Q4_K_M_BITS = 4.9
+LARGE_PARAMETERS = 7_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ class ModelSpec:
     sources: tuple[Source, ...]
     sampling: Mapping[str, float | int] = field(default_factory=dict)
     for_tests: bool = False
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is so slow that another model may guess for it unasked."""
+        return self.n_parameters >= LARGE_PARAMETERS
 
     @property
     def expected_bytes(self) -> int:

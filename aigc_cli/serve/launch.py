@@ -14,6 +14,7 @@ from typing import Any
 
 from aigc_cli.config import Directories, Settings, Value
 from aigc_cli.engine.installed_build import build_stamp
+from aigc_cli.models.draft import as_told_elsewhere
 from aigc_cli.models.store import StoredModel
 from aigc_cli.serve.engine_log import open_log, rotate_if_long
 from aigc_cli.serve.socket_place import SocketPlace
@@ -29,6 +30,7 @@ LOAD_SETTINGS = (
     "flash_attention",
     "ubatch",
     "kv_type",
+    "draft_model",
 )
 SPARE_SHARE = 1 / 32
 _BACKLOG = 128
@@ -101,6 +103,7 @@ class Launch:
 def launch_for(settings: Settings, model: StoredModel, directories: Directories, version: str) -> Launch:
     """What to start for these settings and this model file."""
     loading = {name: getattr(settings, name) for name in LOAD_SETTINGS}
+    loading["draft_model"] = as_told_elsewhere(settings.draft_model)
     stamped = f"{version}, llama.cpp of {build_stamp()}"
     return Launch(stamped, model, loading, directories, settings.keep_alive)
 

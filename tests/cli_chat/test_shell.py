@@ -228,9 +228,17 @@ def test_number_of_no_block_is_told(tmp_path: Path, argument: str, said: str) ->
 
 def test_interrupt_without_a_terminal_ends_the_program_with_its_children(tmp_path: Path) -> None:
     app = app_in(tmp_path, PATH="/usr/bin:/bin")
-    threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT)).start()
+    begun = tmp_path / "begun"
+
+    def interrupt_when_it_runs() -> None:
+        while not begun.exists():
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt_when_it_runs, daemon=True).start()
     started = time.monotonic()
-    ran = run_child(app, ["/bin/sh", "-c", "sleep 30; echo x"], cwd=tmp_path, env=app.env, n_kept=100)
+    command = "touch begun; sleep 30; echo x"
+    ran = run_child(app, ["/bin/sh", "-c", command], cwd=tmp_path, env=app.env, n_kept=100)
     assert ran.ending is Ending.INTERRUPTED
     assert time.monotonic() - started < 20
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 from tests.tiny_model import N_CTX, write_tiny_model
 
 OpenEngine = Callable[..., LlamaEngine]

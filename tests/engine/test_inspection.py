@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from aigc_cli.engine.attention import MOST_TOKENS, AttentionCapture, AttentionMaps, without_first
 from aigc_cli.engine.base import Chat, Message, Request, Sampling, Text
 from aigc_cli.engine.distribution import entropy_bits, softmax, stages
+from aigc_cli.engine.engine_options import EngineOptions
 from aigc_cli.engine.inspection import InspectionOptions, Inspector
 from aigc_cli.engine.lens import require_same_head
 from aigc_cli.engine.library import lib
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.engine.sampler import CANDIDATE, as_native, build_chain
 from aigc_cli.errors import ContextOverflow, UnsupportedFeature, UsageError
 from aigc_cli.events import Delta

@@ -256,7 +256,8 @@ def test_loading_can_be_interrupted(tiny_model: Path) -> None:
     script = (
         "import sys, time, _thread, threading\n"
         "from pathlib import Path\n"
-        "from aigc_cli.engine.llama import EngineOptions, LlamaEngine\n"
+        "from aigc_cli.engine.engine_options import EngineOptions\n"
+        "from aigc_cli.engine.llama import LlamaEngine\n"
         "try:\n"
         "    _thread.interrupt_main()\n"
         f"    LlamaEngine(EngineOptions(Path({str(tiny_model)!r}), 'x', 512, 1), time.perf_counter)\n"

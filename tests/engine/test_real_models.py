@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 
 from aigc_cli.engine.base import Choices, ContextFile, Infill, JsonSchema, Request, Sampling, Text
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Delta, Event, FinishReason, Prefill
 from tests.engine.replies import GREEDY, ask, done_of, reply, text_of
 

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigc_cli.engine.base import Choices, JsonSchema, Request, Sampling, Text
+from aigc_cli.engine.batch_costs import PRIOR_COSTS, BatchCosts
 from aigc_cli.engine.decode import Decoding
 from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.engine.reply import Limits, Reply
-from aigc_cli.engine.speculate import PRIOR_COSTS, BatchCosts, Speculation
+from aigc_cli.engine.speculate import Speculation
 from aigc_cli.events import Delta, Done, FinishReason
 from tests.engine.conftest import OpenEngine
 from tests.engine.replies import ask, done_of, reply, text_of

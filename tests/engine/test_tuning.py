@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigc_cli.config import Settings
-from aigc_cli.engine.speculate import BatchCosts
+from aigc_cli.engine.batch_costs import BatchCosts
 from aigc_cli.engine.tuning import (
     USUAL_SHAPE,
     Measured,

@@ -11,7 +11,8 @@ import pytest
 from aigc_cli.config import Settings
 from aigc_cli.engine.base import Request, Sampling, Text
 from aigc_cli.engine.connect import machine_with
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.engine.tuning import Setting
 from aigc_cli.engine.tuning_plan import plan_search, space_for
 from aigc_cli.engine.tuning_rig import DEPTH, N_WARM, BenchOptions, LlamaRig, LlamaWorkbench

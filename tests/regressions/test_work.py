@@ -19,7 +19,8 @@ from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.local_engine import open_local_engine
 from aigc_cli.config import Directories, Settings
 from aigc_cli.engine.base import Request, Sampling, Text
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Delta
 from tests.tiny_model import write_tiny_model
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.models.gguf_files import write_model
 from tests.resident.command import AIGC, aigc
 from tests.resident.engines import World, chat, text_of
 from tests.tiny_adapter import write_tiny_adapter
@@ -173,3 +175,37 @@ def test_an_adapter_that_does_not_fit_is_told_alike(byte_model: Path, tmp_path: 
         done = aigc("-m", str(byte_model), "--lora", name, "hi")
         assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (3, b"", 2), done.stderr
         assert words in done.stderr
+
+
+def test_a_draft_model_changes_nothing_that_is_said(
+    mode: str, byte_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ("complete", "-m", str(byte_model), "--temperature", "0", "--max-tokens", "60", "hello")
+    plain = aigc(*line)
+    assert plain.returncode == 0, plain.stderr
+    shutil.copy(byte_model, tmp_path / "small.gguf")
+    monkeypatch.setenv("AIGC_DRAFT_MODEL", "small.gguf")
+    for _ in range(2):
+        assert aigc(*line).stdout == plain.stdout
+    if mode == "1":
+        assert b"guesses    by small" in aigc("engine", "status").stdout
+
+
+@pytest.mark.usefixtures("mode")
+def test_a_draft_model_that_does_not_fit_is_told(
+    byte_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "other.gguf")
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF?")
+    for wanted, code, words in (
+        ("other.gguf", 2, b"has other tokens"),
+        ("broken.gguf", 3, b"broken.gguf"),
+        ("xyzzy", 3, b"no model named 'xyzzy'"),
+        ("0.5b", 3, b"aigc models pull qwen2.5-coder-0.5b"),
+    ):
+        monkeypatch.setenv("AIGC_DRAFT_MODEL", wanted)
+        done = aigc("-m", str(byte_model), "hello")
+        assert (done.returncode, done.stderr.count(b"\n")) == (code, 2), done.stderr
+        assert words in done.stderr
+    monkeypatch.setenv("AIGC_DRAFT_MODEL", "off")
+    assert aigc("-m", str(byte_model), "--max-tokens", "5", "hello").returncode == 0

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from aigc_cli.engine.base import Chat, Choices, Engine, Request, Text
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.errors import EngineError
 from aigc_cli.events import Delta, Done, EngineDied, Event, FinishReason, Prefill, Stats
 from aigc_cli.serve.recovery import Repeatable

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 from tests.scripted_engine import ScriptedEngine
 from tests.serve.servers import Running, serving
 from tests.tiny_model import N_CTX, write_tiny_model

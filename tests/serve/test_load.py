@@ -12,7 +12,8 @@ import httpx2
 import psutil
 import pytest
 
-from aigc_cli.engine.llama import EngineOptions, LlamaEngine
+from aigc_cli.engine.engine_options import EngineOptions
+from aigc_cli.engine.llama import LlamaEngine
 from tests.serve.servers import serving
 
 CLIENTS, REQUESTS, WARM_UP, KINDS = 8, 50, 5, 3

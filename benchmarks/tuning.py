@@ -22,7 +22,7 @@ from aigc_cli.engine.context import Context
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.sequence import UBATCH
-from aigc_cli.engine.tuning import USUAL_SHAPE, Setting, Shape, Tuning, Use, best
+from aigc_cli.engine.tuning import USUAL_SHAPE, Measured, Setting, Shape, Tuning, Use, best
 from aigc_cli.engine.tuning_plan import plan_search
 from aigc_cli.engine.tuning_rig import context_options
 
@@ -101,7 +101,12 @@ class Bench:
         return self.runners[setting]
 
 
-def print_measured(tuning: Tuning) -> None:
+def best_for(tuning: Tuning, shape: Shape, untuned: Setting) -> Measured:
+    """What an engine that stays would choose."""
+    return best(tuning.measured, Use.RESIDENT, shape, untuned)
+
+
+def print_measured(tuning: Tuning, untuned: Setting) -> None:
     """What tuning found."""
     print(
         f"Tuned in {tuning.took_s:.0f} s, other programs took {100 * tuning.busy:.0f} % of the processor.\n"
@@ -112,7 +117,7 @@ def print_measured(tuning: Tuning) -> None:
     )
     shapes = {"1,500 + 100": LONG, "30 + 300": SHORT, "any": USUAL_SHAPE}
     for one in tuning.measured:
-        chosen = [name for name, shape in shapes.items() if best(tuning.measured, Use.RESIDENT, shape) is one]
+        chosen = [name for name, shape in shapes.items() if best_for(tuning, shape, untuned) is one]
         print(
             f"| {describe(one.setting)} | {one.prefill_tokens_per_s:.1f} | {one.decode_tokens_per_s:.1f}"
             f" | {one.load_s:.2f} | {one.memory_bytes / 1e6:,.0f} | {', '.join(chosen)} |"
@@ -129,12 +134,13 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=60.0, help="seconds for tuning")
     arguments = parser.parse_args()
     tuning = tune(arguments.model, arguments.threads, arguments.limit)
-    print_measured(tuning)
     n_threads = arguments.threads or machine_with(()).n_cores
+    untuned = Setting(n_threads, n_threads)
+    print_measured(tuning, untuned)
     default = Setting(n_threads, n_threads, repack_weights=True, flash_attention=False)
     bench = Bench(arguments.model)
-    usual = best(tuning.measured, Use.RESIDENT, USUAL_SHAPE).setting
-    own = {shape: best(tuning.measured, Use.RESIDENT, shape).setting for shape in (LONG, SHORT)}
+    usual = best_for(tuning, USUAL_SHAPE, untuned).setting
+    own = {shape: best_for(tuning, shape, untuned).setting for shape in (LONG, SHORT)}
     for _ in range(arguments.rounds):
         for shape in (LONG, SHORT):
             for setting in dict.fromkeys(

@@ -14,7 +14,7 @@ from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import app_context
 from aigc_cli.cli.report import note
 from aigc_cli.cli.setting_text import describe
-from aigc_cli.engine.tuning import Measured, Shape, Tuning, Use, best
+from aigc_cli.engine.tuning import Measured, Setting, Shape, Tuning, Use, best
 from aigc_cli.errors import AigcError, ExitCode, FileError, Interrupted, ModelError
 from aigc_cli.models.catalog import load_catalog
 from aigc_cli.models.choose import locate
@@ -45,6 +45,7 @@ class Subject:
     devices: "Sequence[Device]"
     store: "TuningStore"
     shape: Shape
+    default: Setting
 
 
 def tune(
@@ -69,7 +70,7 @@ def tune(
     if as_json:
         app.stdout.write(json.dumps(_facts(subject, tuning), ensure_ascii=False, indent=2) + "\n")
     else:
-        write_columns(app, [_TITLES, *_rows(tuning.measured, _chosen(tuning, subject.shape))], _DROPPABLE)
+        write_columns(app, [_TITLES, *_rows(tuning.measured, _chosen(subject, tuning))], _DROPPABLE)
     _tell(app, subject, tuning)
     return ExitCode.DONE
 
@@ -111,14 +112,15 @@ def _stored(app: AppContext, name: str | None) -> StoredModel:
 
 def subject_of(app: AppContext, model: StoredModel) -> Subject:
     """The model on the machine as it is now, and where its measurements are kept."""
-    from aigc_cli.engine.connect import devices, machine_with, tuning_store
+    from aigc_cli.engine.connect import default_setting, devices, machine_with, tuning_store
     from aigc_cli.engine.tuning_store import read_shape
 
     found = devices()
     machine = machine_with(found)
     directory = app.directories.tuning
     store = tuning_store(directory, found, machine)
-    return Subject(model, machine, found, store, read_shape(directory))
+    default = default_setting(app.resolve_settings({}).settings, machine)
+    return Subject(model, machine, found, store, read_shape(directory), default)
 
 
 def _forget(app: AppContext, subject: Subject) -> int:
@@ -206,8 +208,8 @@ def _progress(app: AppContext, name: str, limit_s: float) -> Iterator[Callable[[
         app.stderr.flush()
 
 
-def _chosen(tuning: Tuning, shape: Shape) -> Mapping[Use, Measured]:
-    return {use: best(tuning.measured, use, shape) for use in Use}
+def _chosen(subject: Subject, tuning: Tuning) -> Mapping[Use, Measured]:
+    return {use: best(tuning.measured, use, subject.shape, subject.default) for use in Use}
 
 
 def _rows(measured: Sequence[Measured], chosen: Mapping[Use, Measured]) -> Iterator[tuple[str, ...]]:
@@ -223,7 +225,7 @@ def _rows(measured: Sequence[Measured], chosen: Mapping[Use, Measured]) -> Itera
 
 
 def _facts(subject: Subject, tuning: Tuning) -> dict[str, Any]:
-    chosen = _chosen(tuning, subject.shape)
+    chosen = _chosen(subject, tuning)
     rows = [
         {**asdict(one), "chosen_for": [use.value for use, winner in chosen.items() if winner is one]}
         for one in tuning.measured
@@ -241,7 +243,7 @@ def _facts(subject: Subject, tuning: Tuning) -> dict[str, Any]:
 
 def _tell(app: AppContext, subject: Subject, tuning: Tuning) -> None:
     """Say for what the choice is, and what it brings."""
-    winner = _chosen(tuning, subject.shape)[Use.RESIDENT]
+    winner = _chosen(subject, tuning)[Use.RESIDENT]
     n_prompt, n_reply = subject.shape.n_prompt, subject.shape.n_reply
     note(
         app,

@@ -16,6 +16,7 @@ from aigc_cli.errors import ConfigError
 KV_TYPES: Mapping[str, float] = {"f16": 2.0, "q8_0": 34 / 32}
 EXACT_KV = "f16"
 LARGEST_UBATCH = 512  # tokens evaluated at once; more would make Ctrl-C wait
+CLOSE = 1.03  # within this, two are the same
 # A cache of 8 bits rounds what the model remembers: for that it has to finish a tenth sooner.
 TOLL_FOR_ROUNDING = 1.1
 DOUBTFUL = 0.2  # of the processor
@@ -128,18 +129,31 @@ class Choice:
     batch_steps: Mapping[int, float] = field(default_factory=dict)
 
 
-def best(measured: Sequence[Measured], use: Use, shape: Shape, free_bytes: int | None = None) -> Measured:
-    """The setting that finishes such a request soonest; with less memory where two are equal.
+def best(
+    measured: Sequence[Measured],
+    use: Use,
+    shape: Shape,
+    default: Setting,
+    free_bytes: int | None = None,
+) -> Measured:
+    """The setting that finishes such a request soonest.
 
-    What takes more than `free_bytes` is left out, unless everything does.
+    Of those that are `CLOSE` to it, the one that differs least from the default. What takes more
+    than `free_bytes` is left out, unless everything does.
     """
-    fitting = [one for one in measured if free_bytes is None or one.memory_bytes <= free_bytes]
+    fitting = [one for one in measured if free_bytes is None or one.memory_bytes <= free_bytes] or measured
 
-    def rank(one: Measured) -> tuple[float, int]:
+    def cost(one: Measured) -> float:
         toll = 1.0 if one.setting.kv_type == EXACT_KV else TOLL_FOR_ROUNDING
-        return one.seconds(use, shape) * toll, one.memory_bytes
+        return one.seconds(use, shape) * toll
 
-    return min(fitting or measured, key=rank)
+    least = min(map(cost, fitting))
+    close = [one for one in fitting if cost(one) <= CLOSE * least]
+    return min(close, key=lambda one: (_n_differing(one.setting, default), cost(one), one.memory_bytes))
+
+
+def _n_differing(setting: Setting, default: Setting) -> int:
+    return sum(getattr(setting, f.name) != getattr(default, f.name) for f in fields(Setting))
 
 
 def explicit_fields(settings: Settings) -> dict[str, Any]:
@@ -165,7 +179,7 @@ def choose(
     chosen, varied = default, set[str]()
     batch_steps: Mapping[int, float] = {}
     if tuning is not None and tuning.measured:
-        winner = best(_agreeing(tuning.measured, explicit), use, shape, free_bytes)
+        winner = best(_agreeing(tuning.measured, explicit), use, shape, default, free_bytes)
         batch_steps, varied = winner.batch_steps, _varied(tuning.measured)
         # What was not compared may have been set by the person when it was measured.
         chosen = replace(default, **{name: getattr(winner.setting, name) for name in varied})

@@ -11,13 +11,22 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Protocol
 
-from aigc_cli.engine.tuning import DOUBTFUL, USUAL_SHAPE, Measured, Setting, Shape, Tuning, Use, best
+from aigc_cli.engine.tuning import (
+    CLOSE,
+    DOUBTFUL,
+    USUAL_SHAPE,
+    Measured,
+    Setting,
+    Shape,
+    Tuning,
+    Use,
+    best,
+)
 from aigc_cli.errors import ModelLoadError
 
 LIMIT_S = 60.0
 # How much better one has to be to be clearly better, after one round, two, and more.
 CLEAR = (1.25, 1.10, 1.05)
-CLOSE = 1.03  # within this, two are the same
 # A request that is nearly all reading, and one that is nearly all writing.
 LONG, SHORT = Shape(1500, 100), Shape(30, 300)
 BATCHES = (4, 16, 32)  # tokens; what the other sizes cost follows from these
@@ -224,7 +233,7 @@ class Search:
         """The settings that some shape of request would choose, the usual one's first."""
         found = list(self._found.values())
         shapes = (USUAL_SHAPE, LONG, SHORT)
-        return list(dict.fromkeys(best(found, Use.RESIDENT, shape).setting for shape in shapes))
+        return list(dict.fromkeys(self._best(found, shape) for shape in shapes))
 
     def _tune_rest(self, setting: Setting) -> Setting:
         """Vary what is left, one after the other; each winner is what the next is compared with."""
@@ -267,7 +276,10 @@ class Search:
             return setting
         self._contest([setting, variant], self._until_s)
         rivals = [self._found[each] for each in (setting, variant) if each in self._found]
-        return best(rivals, Use.RESIDENT, USUAL_SHAPE).setting if rivals else setting
+        return self._best(rivals, USUAL_SHAPE) if rivals else setting
+
+    def _best(self, measured: Sequence[Measured], shape: Shape) -> Setting:
+        return best(measured, Use.RESIDENT, shape, self._base).setting
 
     def _contest(self, settings: Sequence[Setting], until_s: float) -> list[_Entry]:
         """Run these in turns until it is clear which is better at what; gives those that ran."""

@@ -1,6 +1,7 @@
 """The choice among measured settings."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from aigc_cli.config import Settings
 from aigc_cli.engine.batch_costs import BatchCosts
 from aigc_cli.engine.tuning import (
+    CLOSE,
     USUAL_SHAPE,
     Measured,
     Setting,
@@ -42,53 +44,82 @@ measurements = st.builds(Measured, settings, rates, rates, st.floats(0.01, 100),
 shapes = st.builds(Shape, st.integers(0, 30_000), st.integers(1, 5000))
 
 
-def figures(one: Measured) -> tuple[float, ...]:
-    """Larger is better."""
-    return one.prefill_tokens_per_s, one.decode_tokens_per_s, -one.load_s, -float(one.memory_bytes)
+def n_differing(setting: Setting) -> int:
+    values = asdict(DEFAULT)
+    return sum(values[name] != value for name, value in asdict(setting).items())
 
 
 @given(st.lists(measurements, min_size=1, max_size=8), st.sampled_from(Use), shapes)
-def test_what_is_worse_at_everything_is_never_chosen(
+def test_nothing_finishes_clearly_sooner_than_what_is_chosen(
     measured: list[Measured], use: Use, shape: Shape
 ) -> None:
-    chosen = best(measured, use, shape)
-    assert not any(
-        all(theirs > ours for ours, theirs in zip(figures(chosen), figures(other), strict=True))
+    chosen = best(measured, use, shape, DEFAULT).seconds(use, shape)
+    assert all(chosen <= CLOSE * other.seconds(use, shape) for other in measured)
+
+
+@given(st.lists(measurements, min_size=1, max_size=8), st.sampled_from(Use), shapes)
+def test_nothing_that_finishes_as_soon_differs_less_from_the_default(
+    measured: list[Measured], use: Use, shape: Shape
+) -> None:
+    chosen = best(measured, use, shape, DEFAULT)
+    assert all(
+        other.seconds(use, shape) > chosen.seconds(use, shape)
+        or n_differing(other.setting) >= n_differing(chosen.setting)
         for other in measured
     )
 
 
-@given(st.lists(measurements, min_size=1, max_size=8), st.sampled_from(Use), shapes)
-def test_nothing_finishes_sooner_than_what_is_chosen(
-    measured: list[Measured], use: Use, shape: Shape
+def faster(setting: Setting, percent: float) -> Measured:
+    times = 1 + percent / 100
+    return Measured(setting, 100.0 * times, 20.0 * times, 0.4, 1)
+
+
+@pytest.mark.parametrize(("percent", "wins"), [(-1.0, False), (0.1, False), (2.9, False), (3.2, True)])
+@pytest.mark.parametrize("variant", [{"repack_weights": True}, {"n_ubatch": 128}, {"n_threads": 1}])
+def test_what_is_faster_by_no_more_than_the_noise_is_not_chosen_over_the_default(
+    percent: float, variant: dict[str, Any], *, wins: bool
 ) -> None:
-    chosen = best(measured, use, shape).seconds(use, shape)
-    assert all(chosen <= other.seconds(use, shape) for other in measured)
+    usual, other = faster(DEFAULT, 0.0), faster(replace(DEFAULT, **variant), percent)
+    for measured in ((usual, other), (other, usual)):
+        chosen = best(measured, Use.RESIDENT, USUAL_SHAPE, DEFAULT)
+        assert chosen is (other if wins else usual)
+        tuning = Tuning(measured, on_gpu=False, took_s=1.0)
+        choice = choose(DEFAULT, {}, tuning, use=Use.RESIDENT, shape=USUAL_SHAPE)
+        assert choice.setting == chosen.setting
+
+
+def test_of_two_that_are_as_fast_the_one_nearer_to_the_default_is_chosen() -> None:
+    near, far = faster(replace(DEFAULT, n_ubatch=128), 20.0), faster(replace(REPACKED, n_ubatch=128), 22.0)
+    assert best((faster(DEFAULT, 0.0), far, near), Use.RESIDENT, USUAL_SHAPE, DEFAULT) is near
+    as_near = faster(replace(DEFAULT, repack_weights=True), 21.0)
+    assert best((near, as_near, far), Use.RESIDENT, USUAL_SHAPE, DEFAULT) is as_near
 
 
 def test_long_prompts_want_what_reads_fast_and_long_replies_what_writes_fast() -> None:
-    assert best(HERE.measured, Use.RESIDENT, Shape(1500, 100)) is PLAIN_HERE
-    assert best(HERE.measured, Use.RESIDENT, Shape(30, 300)) is REPACKED_HERE
+    assert best(HERE.measured, Use.RESIDENT, Shape(1500, 100), DEFAULT) is PLAIN_HERE
+    assert best(HERE.measured, Use.RESIDENT, Shape(30, 300), DEFAULT) is REPACKED_HERE
 
 
 def test_a_one_shot_command_counts_the_load_and_an_engine_that_stays_does_not() -> None:
     shape = Shape(30, 250)
-    assert best(HERE.measured, Use.RESIDENT, shape) is REPACKED_HERE
-    assert best(HERE.measured, Use.ONE_SHOT, Shape(30, 200)) is PLAIN_HERE
+    assert best(HERE.measured, Use.RESIDENT, shape, DEFAULT) is REPACKED_HERE
+    assert best(HERE.measured, Use.ONE_SHOT, Shape(30, 200), DEFAULT) is PLAIN_HERE
 
 
 def test_what_memory_does_not_hold_is_left_out_unless_nothing_fits() -> None:
     shape = Shape(30, 300)
-    assert best(HERE.measured, Use.RESIDENT, shape, free_bytes=1500 * 10**6) is PLAIN_HERE
-    assert best(HERE.measured, Use.RESIDENT, shape, free_bytes=1) is REPACKED_HERE
+    assert best(HERE.measured, Use.RESIDENT, shape, DEFAULT, free_bytes=1500 * 10**6) is PLAIN_HERE
+    assert best(HERE.measured, Use.RESIDENT, shape, DEFAULT, free_bytes=1) is REPACKED_HERE
 
 
 def test_a_rounded_cache_has_to_be_a_tenth_faster() -> None:
     rounded = replace(PLAIN_HERE, setting=replace(DEFAULT, kv_type="q8_0"))
     slightly = replace(rounded, prefill_tokens_per_s=108.0 * 1.05, decode_tokens_per_s=19.0 * 1.05)
+    barely = replace(rounded, prefill_tokens_per_s=108.0 * 1.12, decode_tokens_per_s=19.0 * 1.12)
     clearly = replace(rounded, prefill_tokens_per_s=108.0 * 1.2, decode_tokens_per_s=19.0 * 1.2)
-    assert best((PLAIN_HERE, slightly), Use.RESIDENT, USUAL_SHAPE) is PLAIN_HERE
-    assert best((PLAIN_HERE, clearly), Use.RESIDENT, USUAL_SHAPE) is clearly
+    assert best((PLAIN_HERE, slightly), Use.RESIDENT, USUAL_SHAPE, DEFAULT) is PLAIN_HERE
+    assert best((PLAIN_HERE, barely), Use.RESIDENT, USUAL_SHAPE, DEFAULT) is PLAIN_HERE
+    assert best((PLAIN_HERE, clearly), Use.RESIDENT, USUAL_SHAPE, DEFAULT) is clearly
 
 
 def chosen(tuning: Tuning | None = HERE, **values: object) -> tuple[Setting, dict[str, str]]:

@@ -1,12 +1,12 @@
 """The measuring loop, on a machine whose clock and speeds are made up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import pytest
 
-from aigc_cli.engine.tuning import Setting, Shape, Use, best
-from aigc_cli.engine.tuning_search import OutOfTime, Search, Space
+from aigc_cli.engine.tuning import USUAL_SHAPE, Setting, Shape, Use, best
+from aigc_cli.engine.tuning_search import LONG, SHORT, OutOfTime, Search, Space
 from aigc_cli.errors import ModelLoadError
 
 BASE = Setting(n_threads=4, n_threads_prefill=4)
@@ -108,8 +108,8 @@ def test_it_finds_what_reads_and_what_writes_best() -> None:
     subject = search(machine)
     subject.probe()
     measured = subject.run().measured
-    reading = best(measured, Use.RESIDENT, Shape(1500, 1)).setting
-    writing = best(measured, Use.RESIDENT, Shape(1, 300)).setting
+    reading = best(measured, Use.RESIDENT, LONG, BASE).setting
+    writing = best(measured, Use.RESIDENT, Shape(1, 300), BASE).setting
     assert reading == replace(BASE, n_threads=2)  # two threads write faster, four read faster
     assert writing == replace(BASE, repack_weights=True, n_threads=2)
     assert all(rig.is_closed for rig in machine.opened)
@@ -234,12 +234,27 @@ def test_on_a_gpu_weights_and_threads_stay() -> None:
     assert {one.setting.flash_attention for one in tuning.measured} == {True, False}
 
 
+def test_where_nothing_is_clearly_faster_the_default_stays() -> None:
+    """Each variant is a little faster, as any is on a machine where all are the same."""
+
+    def speeds(setting: Setting) -> tuple[float, float]:
+        percent = sum(getattr(setting, name) != value for name, value in asdict(BASE).items()) / 2
+        return 100.0 * (1 + percent / 100), 20.0 * (1 + percent / 100)
+
+    subject = search(Machine(speeds, limit_s=120.0))
+    subject.probe()
+    measured = subject.run().measured
+    assert len(measured) > 5
+    for shape in (USUAL_SHAPE, LONG, SHORT):
+        assert best(measured, Use.RESIDENT, shape, BASE).setting == BASE
+
+
 def test_what_batches_cost_is_known_of_what_is_chosen() -> None:
     subject = search(Machine(limit_s=120.0))
     subject.probe()
     measured = subject.run().measured
     for shape in (Shape(1500, 100), Shape(30, 300)):
-        steps = best(measured, Use.RESIDENT, shape).batch_steps
+        steps = best(measured, Use.RESIDENT, shape, BASE).batch_steps
         assert steps == pytest.approx({4: 4 / 3, 16: 16 / 3, 32: 32 / 3})
 
 

@@ -119,10 +119,6 @@ class _Entry:
     prefill: list[float] = field(default_factory=list)
     decode: list[float] = field(default_factory=list)
 
-    @property
-    def rates(self) -> tuple[float, float]:
-        return median(self.prefill), median(self.decode)
-
 
 class Search:
     """One search over the settings of a model.
@@ -331,21 +327,25 @@ class Search:
         return self._clock() + self._trial_s < until_s
 
     def _keep(self, entries: Sequence[_Entry]) -> None:
-        """Keep the medians, as they would have been when the first of these was first measured.
+        """Keep the speeds, as they would have been when the first of these was first measured.
 
-        The machine may be busier now than it was then; the ratio between alternating runs stays.
+        The machine may be busier now than it was then, and in one round than in another: what stays is the
+        ratio between runs of the same round.
         """
-        scale = (1.0, 1.0)
-        if entries and (before := self._found.get(entries[0].setting)):
-            now = entries[0].rates
-            scale = before.prefill_tokens_per_s / now[0], before.decode_tokens_per_s / now[1]
+        if not entries:
+            return
+        reference = max(entries, key=lambda entry: len(entry.decode))  # it ran in every round
+        read, write = median(reference.prefill), median(reference.decode)
+        if before := self._found.get(entries[0].setting):
+            ratios = _ratios(reference, entries[0])
+            read, write = before.prefill_tokens_per_s * ratios[0], before.decode_tokens_per_s * ratios[1]
         for entry in entries:
             if entry.setting not in self._found:
-                read, write = entry.rates
-                rates = read * scale[0], write * scale[1]
+                ratios = _ratios(entry, reference)
                 self._found[entry.setting] = Measured(
                     entry.setting,
-                    *rates,
+                    read * ratios[0],
+                    write * ratios[1],
                     entry.rig.load_s,
                     entry.rig.memory_bytes,
                     self._steps(entry.setting),
@@ -394,5 +394,7 @@ def _is_settled(one: _Entry, other: _Entry, clear: float) -> bool:
     )
 
 
-def _ratios(one: _Entry, other: _Entry) -> list[float]:
-    return [ours / theirs for ours, theirs in zip(one.rates, other.rates, strict=True)]
+def _ratios(one: _Entry, other: _Entry) -> tuple[float, float]:
+    """One's speeds over the other's, reading and writing: medians over the rounds that both ran in."""
+    rounds = list(zip(one.prefill, one.decode, other.prefill, other.decode, strict=False))
+    return median(run[0] / run[2] for run in rounds), median(run[1] / run[3] for run in rounds)

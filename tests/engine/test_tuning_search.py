@@ -137,6 +137,36 @@ def test_rates_are_compared_as_of_the_same_moment_while_the_machine_slows_down()
         assert ratio == pytest.approx(as_measured_here(one.setting)[0] / as_measured_here(BASE)[0], rel=0.01)
 
 
+@pytest.mark.parametrize("times", [0.5, 2.0])
+@pytest.mark.parametrize("attention", [True, False])
+def test_what_is_left_out_after_a_round_is_compared_with_others_in_that_round(
+    times: float, *, attention: bool
+) -> None:
+    """From the second round on everything takes half or twice the time: the choice is the same."""
+
+    def speeds(setting: Setting) -> tuple[float, float]:
+        read, write = as_measured_here(replace(setting, flash_attention=True))
+        share = 1.0 if setting.flash_attention is attention else 0.78  # left out after the first round
+        return read * share, write * share
+
+    steady, changing = Machine(speeds, limit_s=400.0), Machine(speeds, limit_s=400.0)
+    changing.slowness = lambda _now_s: times if any(rig.n_trials > 1 for rig in changing.opened) else 1.0
+    chosen = []
+    for machine in (steady, changing):
+        subject = search(machine)
+        subject.probe()
+        measured = subject.run().measured
+        chosen.append(
+            [best(measured, Use.RESIDENT, shape, BASE).setting for shape in (USUAL_SHAPE, LONG, SHORT)]
+        )
+    assert {rig.n_trials for rig in changing.opened[1:5]} == {1, 2}
+    assert chosen[1] == chosen[0]
+    assert {setting.flash_attention for setting in chosen[0]} == {attention}
+    for one in measured:
+        ratio = one.decode_tokens_per_s / measured[0].decode_tokens_per_s
+        assert ratio == pytest.approx(speeds(one.setting)[1] / speeds(measured[0].setting)[1])
+
+
 def test_it_stops_when_the_answer_is_clear() -> None:
     """Each is a third better or worse: one round says all."""
 

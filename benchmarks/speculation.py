@@ -5,7 +5,8 @@
 edit: files of the standard library (60 to 190 lines) changed as `aigc edit` changes them; the plain rate is
     that of the first 256 tokens of the same reply, which are its fastest.
 fresh: replies that copy nothing, with speculation on, over the same with it off.
-candidates: four replies of 150 tokens drawn together, over one alone.
+candidates: what `aigc gen` asks for, with a prompt that was not read before: four replies of 150 tokens drawn
+    together, over one. Also told: the same without the time that the prompt takes.
 Bars: edit at least 1.8 times the plain rate, fresh at most 2 % slower, four in at most 2.5 times one's time.
 Medians of the ratios of neighbouring runs. One round takes 5 to 7 minutes with a 1.5B model on two cores.
 """
@@ -20,12 +21,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aigc_cli.chat.prompt import SYSTEM_PROMPT
 from aigc_cli.engine.base import Chat, Message, Request, Sampling
 from aigc_cli.engine.engine_options import EngineOptions
 from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Done
 from aigc_cli.tasks.edit import EditTask, edit_request
-from aigc_cli.tasks.languages import language_of
+from aigc_cli.tasks.generate import FileTask, file_request
+from aigc_cli.tasks.languages import language_called, language_of
 from aigc_cli.tasks.text_file import read_text_file
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ EDITS = (
     ("fnmatch", "In filter, raise a TypeError when pat is not a string or bytes."),
     ("getpass", "Rename the function fallback_getpass to plain_getpass."),
 )
+DESCRIPTION = "A class for a bank account with deposit, withdraw, transfer and a history of what was done."
+N_MANY = 1000  # numbers apart, so that no two requests have the same one
 QUESTIONS = (
     "Explain what a binary search tree is, and when it is the wrong choice.",
     "Write a Python class for a bank account with deposit, withdraw and a history.",
@@ -65,6 +70,23 @@ def run(engine: LlamaEngine, request: Request) -> Done:
     """The longest-lived reply of a request, its prompt read before."""
     list(engine.stream(replace(request, sampling=replace(request.sampling, max_tokens=1), candidates=1)))
     return [event for event in engine.stream(request) if isinstance(event, Done)][-1]
+
+
+def new_file(number: int) -> Request:
+    """What `aigc gen` asks for; the number keeps prompts from sharing more than a few tokens."""
+    task = FileTask(DESCRIPTION, (), "account.py", language_called("python"))
+    sampling = Sampling(temperature=0.7, seed=number, max_tokens=N_REPLY)
+    return file_request(task, f"{number}. {SYSTEM_PROMPT}", sampling)
+
+
+def run_unread(engine: LlamaEngine, request: Request) -> Done:
+    """The reply that ends last, its prompt read in the same request."""
+    return [event for event in engine.stream(request) if isinstance(event, Done)][-1]
+
+
+def request_s(done: Done) -> float:
+    """Seconds from the request to its end."""
+    return done.stats.prefill_s + done.stats.decode_s
 
 
 def step_s(done: Done) -> float:
@@ -105,13 +127,15 @@ def measure_fresh(drafting: LlamaEngine, plain: LlamaEngine, rounds: int) -> flo
 
 def measure_candidates(engine: LlamaEngine, rounds: int) -> float:
     """Median time of four candidates over that of one, both of full length."""
-    ratios = []
-    for _ in range(2 * rounds):
-        request = question(QUESTIONS[1], temperature=0.7)
-        one = run(engine, request)
-        four = run(engine, replace(request, candidates=N_CANDIDATES))
-        ratios.append(step_s(four) / step_s(one))
-    return statistics.median(ratios)
+    whole, decode = [], []
+    for number in range(1, 2 * rounds + 1):
+        one = run_unread(engine, new_file(number))
+        four = run_unread(engine, replace(new_file(number + N_MANY), candidates=N_CANDIDATES))
+        whole.append(request_s(four) / request_s(one))
+        decode.append(step_s(four) / step_s(one))
+    n_prompt, without = one.stats.prompt_tokens, statistics.median(decode)
+    print(f"  {n_prompt} tokens of a prompt; without them {without:.2f}", file=sys.stderr, flush=True)
+    return statistics.median(whole)
 
 
 def main() -> None:

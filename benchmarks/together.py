@@ -1,8 +1,10 @@
 """What guessing ahead brings to an edit, and what four replies drawn together cost."""
 
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 
 from aigc_cli.engine.engine_options import EngineOptions
 from aigc_cli.engine.llama import LlamaEngine
@@ -15,10 +17,11 @@ from benchmarks.speculation import (
     N_CTX,
     N_PLAIN,
     N_REPLY,
-    QUESTIONS,
     edit_of,
-    question,
+    new_file,
+    request_s,
     run,
+    run_unread,
     step_s,
 )
 
@@ -50,12 +53,19 @@ def edit(home: Home) -> Iterator[Row]:
 def candidates(home: Home) -> Iterator[Row]:
     """Four replies to one question."""
     engine = LlamaEngine(replace(options_for(home), speculate=False), time.perf_counter)
-    request = question(QUESTIONS[1], temperature=0.7)
+    number, drawn = count(1), []
 
     def seconds(n: int) -> float:
-        return run(engine, replace(request, candidates=n)).stats.decode_s
+        done = run_unread(engine, replace(new_file(next(number)), candidates=n))
+        drawn.append((n, done))
+        return request_s(done)
 
     samples = alternate(max(1, home.few - 1), {OURS: lambda: seconds(N_CANDIDATES), ONE: lambda: seconds(1)})
     engine.close()
-    what = f"{N_CANDIDATES} replies of {N_REPLY} tokens, drawn together"
-    yield Row("candidates", what, "s", samples, (at_most(2.5, ONE),))
+    decode_s = {n: statistics.median(each.stats.decode_s for m, each in drawn if m == n) for n, _ in drawn}
+    n_prompt = drawn[0][1].stats.prompt_tokens
+    what = f"{N_CANDIDATES} replies of {N_REPLY} tokens to a prompt of {n_prompt}, drawn together"
+    note = (
+        f"Without the time that the prompt takes: {decode_s[N_CANDIDATES] / decode_s[1]:.2f} times one reply"
+    )
+    yield Row("candidates", what, "s", samples, (at_most(2.5, ONE),), note=note)

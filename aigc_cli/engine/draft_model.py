@@ -51,6 +51,11 @@ class DraftModel:
         """Whether it can be asked. Where it can't be loaded the large model does without."""
         if self._context is None and not self._failed and self._loading.is_done:
             self._make_context()
+        return self.is_at_work
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it was asked already, or will be; any thread may look."""
         return self._context is not None and not self._failed
 
     def _make_context(self) -> None:

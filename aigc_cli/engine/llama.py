@@ -222,13 +222,14 @@ class LlamaEngine:
             if sequence.held
         ]
         saved = self._saved.size if self._saved else None
-        context = self._context
+        context, draft = self._context, self._draft_model
         return CacheReport(
             context.capacity,
             context.n_ctx_limit,
             tuple(held),
             saved,
             self._adapters.names,
+            draft_model=draft.name if draft and draft.is_at_work else None,
             n_evaluated=context.n_evaluated,
             n_decodes=context.n_decodes,
         )

@@ -16,6 +16,7 @@ from aigc_cli.engine.batch_costs import NEWEST_SHARE, SIZES, BatchCosts
 EDGES = (0.3, 0.5, 0.7, 0.85, 0.95, 0.99)
 PRIOR_SHARES = (0.15, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
 PRIOR_WEIGHTS = (2.0, 3.0, 4.0, 4.0, 6.0, 8.0, 16.0)
+USUAL_NEWEST_SHARE = 0.05
 WORTH_IT = 1.05  # expected gain in speed from which the small model is asked
 # A prompt that the small model has not read is read once the reply is so much longer, in steps of the large
 # one: a short reply would not pay for it.
@@ -87,7 +88,7 @@ class Acceptance:
 
     @property
     def mean(self) -> float:
-        """How likely a guess is right before its probability is known."""
+        """How likely the guesses that were drafted are right."""
         return sum(self.hits) / sum(self.guesses)
 
 
@@ -96,9 +97,10 @@ class _Mean:
     """A running mean in which the newest values count most."""
 
     value: float | None = None
+    newest_share: float = NEWEST_SHARE
 
     def note(self, value: float) -> None:
-        self.value = value if self.value is None else self.value + NEWEST_SHARE * (value - self.value)
+        self.value = value if self.value is None else self.value + self.newest_share * (value - self.value)
 
 
 class ModelDrafter:
@@ -110,6 +112,8 @@ class ModelDrafter:
         self._clock = clock
         self._acceptance = Acceptance.expected()
         self._step_s, self._read_s = _Mean(), _Mean()  # seconds a token: one by one, and many at once
+        # How likely a guess is right before its probability is known; those that were not drafted count too.
+        self._usual = _Mean(self._acceptance.mean, USUAL_NEWEST_SHARE)
         self._probabilities: list[float] = []  # of the last draft
         self.cost = 0.0  # of the last draft, in steps of the large model
 
@@ -167,7 +171,9 @@ class ModelDrafter:
                 self._step_s.note(self._clock() - started)
             draft.append(token)
             self._probabilities.append(probability)
-            chance *= self._acceptance.share(probability)
+            share = self._acceptance.share(probability)
+            self._usual.note(share)
+            chance *= share
             expected += chance
             values.append(expected)
         # What was asked is paid for; now only the batch counts.
@@ -177,11 +183,11 @@ class ModelDrafter:
 
     def _goes_on(self, n: int, chance: float, expected: float, most: int) -> bool:
         """Whether a draft of n tokens should get longer, as far as can be told before its next token."""
-        step, mean = self._in_steps(self._step_s, self._model.relative_size), self._acceptance.mean
+        step, usual = self._in_steps(self._step_s, self._model.relative_size), self._usual.value or 0.0
         now = expected / (self._costs.in_steps(n + 1) + n * step)
         best = 0.0
         for length in range(n + 1, most + 1):
-            chance *= mean
+            chance *= usual
             expected += chance
             best = max(best, expected / (self._costs.in_steps(length + 1) + length * step))
         return best > (now if n else WORTH_IT)

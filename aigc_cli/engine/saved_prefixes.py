@@ -42,6 +42,7 @@ class CacheReport:
     Attributes:
         saved: None when nothing is kept on disk.
         adapters: paths of the LoRA adapters in memory.
+        draft_model: the small model that guesses, once it is loaded.
         n_evaluated: tokens that llama.cpp has evaluated: prompts, replies and what was guessed ahead.
         n_decodes: batches that it evaluated them in.
     """
@@ -51,6 +52,7 @@ class CacheReport:
     held: tuple[HeldSequence, ...]
     saved: StoreSize | None
     adapters: tuple[str, ...] = ()
+    draft_model: str | None = None
     n_evaluated: int = 0
     n_decodes: int = 0
 

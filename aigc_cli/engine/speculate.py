@@ -22,6 +22,7 @@ WORTH_IT = 1.1  # expected gain in speed from which a draft is tried
 # can be lost again.
 TOLERATED_LOSS = 0.01
 GRACE, GRACE_FOR_PREDICTION = 7.0, 32.0
+GRACE_FOR_MODEL = 2.0  # a small model has to be asked before one knows what it is worth
 
 
 class Speculation:
@@ -61,14 +62,15 @@ class Speculation:
             self._drafter.push(token)
         self._n_seen = len(reply.tokens)
         length = self._length(self._drafter, reply)
-        self._asked = (
-            not length and self._model_drafter is not None and self._won + self._tolerated(reply) > 0
-        )
+        self._asked = not length and self._model_drafter is not None and self._may_ask(reply)
         if self._asked and self._model_drafter is not None:
             draft = self._model_drafter.draft(self._prompt, reply.tokens, reply.n_left - 1)
             self._won -= self._model_drafter.cost
             return draft
         return self._drafter.draft(length)
+
+    def _may_ask(self, reply: Reply) -> bool:
+        return self._won + GRACE_FOR_MODEL + TOLERATED_LOSS * len(reply.tokens) > 0
 
     def _tolerated(self, reply: Reply) -> float:
         return self._grace + TOLERATED_LOSS * len(reply.tokens)

@@ -185,7 +185,7 @@ class Resident:
         }
         if self._engine is None or service is None:
             return report
-        totals, cache, draft = self._totals, self._engine.report(), self._engine.options.draft
+        totals, cache = self._totals, self._engine.report()
         return report | {
             "n_ctx": self._engine.info.n_ctx,
             "setting": value_origins(self._engine.options, self._engine.options.origins),
@@ -193,7 +193,7 @@ class Resident:
             "cells": cache.n_cells,
             "held_prefixes": [sequence.n_tokens for sequence in cache.held],
             "adapters": list(cache.adapters),
-            "draft_model": draft.name if draft else None,
+            "draft_model": cache.draft_model,
             "saved_bytes": cache.saved.n_bytes if cache.saved else None,
             "replies": totals.replies,
             "prompt_tokens": totals.prompt_tokens,

@@ -124,7 +124,7 @@ def test_a_small_model_that_is_mostly_right_makes_the_reply_faster() -> None:
 
 def test_a_small_model_that_is_mostly_wrong_costs_little() -> None:
     _, _, _, seconds = decode(SAID, right=0.1, sure=0.9)
-    assert seconds < 1.08 * len(SAID)
+    assert seconds < 1.05 * len(SAID)
 
 
 def test_drafts_are_short_where_batches_are_dear() -> None:
@@ -137,9 +137,9 @@ def test_drafts_are_short_where_batches_are_dear() -> None:
 
 
 def test_what_it_is_unsure_of_is_not_drafted() -> None:
-    unsure, _, _, _ = decode(SAID[:20], right=0.1, sure=0.2)
-    sure, _, _, _ = decode(SAID[:20], right=0.1, sure=0.99)
-    assert sure.stats.drafted_tokens > 2 * unsure.stats.drafted_tokens
+    unsure, _, _, _ = decode(SAID[:60], right=0.1, sure=0.2)
+    sure, _, _, _ = decode(SAID[:60], right=0.1, sure=0.9)
+    assert sure.stats.drafted_tokens > 1.5 * unsure.stats.drafted_tokens
 
 
 def test_a_short_reply_does_not_pay_for_reading_a_long_prompt() -> None:
@@ -186,14 +186,11 @@ def request_of(text: str, sampling: Sampling) -> Request:
 
 
 def wait_for_the_small_one(engine: LlamaEngine) -> None:
-    """Ask until a draft was made: it is loaded in the background."""
+    """Ask until it is at work: it is loaded in the background."""
     deadline = time.monotonic() + 60
-    greedy = Sampling(temperature=0, max_tokens=60)
-    while time.monotonic() < deadline:
-        done = done_of(list(engine.stream(request_of("Guess with me.", greedy))))
-        if done.stats.drafted_tokens:
-            return
-    pytest.fail("no draft was made")
+    while engine.report().draft_model is None:
+        assert time.monotonic() < deadline, "the draft model is not at work"
+        list(engine.stream(request_of("Guess with me.", Sampling(temperature=0, max_tokens=8))))
 
 
 @pytest.mark.parametrize("text", ["def f(x):", "and then", "你好"])
@@ -218,8 +215,8 @@ def test_a_model_that_guesses_for_itself_is_right(open_pair: OpenPair) -> None:
     engine = open_pair()
     wait_for_the_small_one(engine)
     stats = done_of(list(engine.stream(request_of("x = 1", Sampling(temperature=0, max_tokens=200))))).stats
-    assert stats.drafted_tokens > 50
-    assert stats.accepted_tokens > 0.8 * stats.drafted_tokens  # copies are guessed too, and may be wrong
+    assert stats.drafted_tokens > 30
+    assert stats.accepted_tokens > 0.6 * stats.drafted_tokens  # copies are guessed too, and may be wrong
 
 
 def test_another_vocabulary_length_is_no_danger(open_pair: OpenPair, tmp_path: Path) -> None:

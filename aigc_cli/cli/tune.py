@@ -14,7 +14,7 @@ from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.options import app_context
 from aigc_cli.cli.report import note
 from aigc_cli.cli.setting_text import describe
-from aigc_cli.engine.tuning import Measured, Setting, Shape, Tuning, Use, best
+from aigc_cli.engine.tuning import Measured, Setting, Shape, Tuning, Use, best, worth_keeping
 from aigc_cli.errors import AigcError, ExitCode, FileError, Interrupted, ModelError
 from aigc_cli.models.catalog import load_catalog
 from aigc_cli.models.choose import locate
@@ -66,13 +66,24 @@ def tune(
     if forget:
         return _forget(app, subject)
     tuning = measure(app, subject, float(limit), _whole_search)
-    _keep(subject, tuning)
-    if as_json:
-        app.stdout.write(json.dumps(_facts(subject, tuning), ensure_ascii=False, indent=2) + "\n")
-    else:
-        write_columns(app, [_TITLES, *_rows(tuning.measured, _chosen(subject, tuning))], _DROPPABLE)
-    _tell(app, subject, tuning)
+    conclude(app, subject, tuning, as_json=as_json)
     return ExitCode.DONE
+
+
+def conclude(app: AppContext, subject: Subject, tuning: Tuning, *, as_json: bool) -> None:
+    """Show what was measured, keep it if it is worth that, and say what the model runs with from then on.
+
+    Raises:
+        FileError: it can't be written.
+    """
+    kept = worth_keeping(subject.store.read(subject.model.path), tuning)
+    if kept is tuning:
+        _keep(subject, tuning)
+    if as_json:
+        app.stdout.write(json.dumps(_facts(subject, tuning, kept), ensure_ascii=False, indent=2) + "\n")
+    else:
+        write_columns(app, [_TITLES, *_rows(tuning.measured, _chosen(subject, kept))], _DROPPABLE)
+    _tell(app, subject, tuning, kept)
 
 
 def tune_after_pull(app: AppContext, model: StoredModel) -> None:
@@ -96,7 +107,7 @@ def tune_after_pull(app: AppContext, model: StoredModel) -> None:
     except AigcError as error:  # the pull is done, whatever this was
         note(app, f"{model.name} was not tuned: {error.message}")
     else:
-        _tell(app, subject, tuning)
+        _tell(app, subject, tuning, tuning)
 
 
 def _stored(app: AppContext, name: str | None) -> StoredModel:
@@ -224,8 +235,8 @@ def _rows(measured: Sequence[Measured], chosen: Mapping[Use, Measured]) -> Itera
         )
 
 
-def _facts(subject: Subject, tuning: Tuning) -> dict[str, Any]:
-    chosen = _chosen(subject, tuning)
+def _facts(subject: Subject, tuning: Tuning, kept: Tuning) -> dict[str, Any]:
+    chosen = _chosen(subject, kept)
     rows = [
         {**asdict(one), "chosen_for": [use.value for use, winner in chosen.items() if winner is one]}
         for one in tuning.measured
@@ -236,23 +247,29 @@ def _facts(subject: Subject, tuning: Tuning) -> dict[str, Any]:
         "on_gpu": tuning.on_gpu,
         "took_s": tuning.took_s,
         "busy": tuning.busy,
+        "kept": kept is tuning,
         "shape": asdict(subject.shape),
         "measured": rows,
     }
 
 
-def _tell(app: AppContext, subject: Subject, tuning: Tuning) -> None:
-    """Say for what the choice is, and what it brings."""
-    winner = _chosen(subject, tuning)[Use.RESIDENT]
+def _tell(app: AppContext, subject: Subject, tuning: Tuning, kept: Tuning) -> None:
+    """Say what the model runs with by what is kept, for what that is best, and what speaks against it."""
+    winner = _chosen(subject, kept)[Use.RESIDENT]
     n_prompt, n_reply = subject.shape.n_prompt, subject.shape.n_reply
+    when = f"in {tuning.took_s:.0f} s" if kept is tuning else "before"
     note(
         app,
         f"{subject.model.name} runs with: {describe(winner.setting)}; best for {n_prompt:,} tokens to read"
-        f" and {n_reply:,} to write, measured in {tuning.took_s:.0f} s",
+        f" and {n_reply:,} to write, measured {when}",
     )
     if tuning.is_doubtful:
         share = f"{100 * tuning.busy:.0f} % of the processor"
         note(app, f"other programs took {share} meanwhile: tune again when the machine is quiet")
+    if kept is not tuning:
+        forget = f"aigc models tune {subject.model.name} --forget"
+        note(app, f"until then, what was measured on a quieter machine stays; or drop it first: {forget}")
+        return
     from aigc_cli.cli.resident_place import socket_place
 
     if socket_place(app).names():

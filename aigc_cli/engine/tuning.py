@@ -115,6 +115,13 @@ class Tuning:
         return self.busy > DOUBTFUL
 
 
+def worth_keeping(earlier: Tuning | None, new: Tuning) -> Tuning:
+    """The new one, unless it is doubtful and the earlier one, which counts for the same, is not."""
+    if earlier is None or earlier.is_doubtful or earlier.on_gpu != new.on_gpu:
+        return new
+    return earlier if new.is_doubtful else new
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The setting to run a model with.

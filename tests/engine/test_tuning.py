@@ -20,6 +20,7 @@ from aigc_cli.engine.tuning import (
     best,
     choose,
     explicit_fields,
+    worth_keeping,
 )
 from aigc_cli.errors import ConfigError
 
@@ -186,6 +187,16 @@ def test_a_rounded_cache_without_flash_attention_can_only_be_asked_for_by_mistak
     assert setting.kv_type == "f16"
     with pytest.raises(ConfigError, match="q8_0 needs flash attention"):
         chosen(kv_type="q8_0", flash_attention=False)
+
+
+def test_doubtful_figures_never_replace_those_of_a_quiet_machine() -> None:
+    busy, busier, again = replace(HERE, busy=0.4), replace(HERE, busy=0.9), replace(HERE, took_s=7.0)
+    assert worth_keeping(HERE, busy) is HERE
+    assert worth_keeping(HERE, again) is again
+    assert worth_keeping(None, busy) is busy  # it was asked for, and there is nothing better
+    assert worth_keeping(busy, busier) is busier
+    on_gpu = replace(busy, on_gpu=True)
+    assert worth_keeping(HERE, on_gpu) is on_gpu  # what was measured on the CPU says nothing of it
 
 
 def test_drafts_know_from_the_first_token_what_batches_cost_here() -> None:

@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pexpect
 import pytest
 
 from aigc_cli.cli.context import AppContext
-from aigc_cli.cli.tune import measure, subject_of
+from aigc_cli.cli.tune import Subject, conclude, measure, subject_of
 from aigc_cli.config import Directories
+from aigc_cli.engine.tuning import Measured, Setting, Tuning
 from aigc_cli.engine.tuning_search import Search
 from aigc_cli.errors import ExitCode, Interrupted
 from aigc_cli.models.store import StoredModel
@@ -90,23 +92,95 @@ def test_a_narrow_terminal_shows_fewer_columns_and_leaves_no_progress_behind(hom
     assert b"MEMORY" not in (child.before or b"")
 
 
-def test_ctrl_c_ends_it_and_nothing_changes(home: Path) -> None:
-    """Pressed while the other thread measures, and would go on for ever."""
+@dataclass(frozen=True)
+class Tuner:
+    """A person's terminal, and the model of that home."""
+
+    app: AppContext
+    out: Stream
+    err: Stream
+    subject: Subject
+
+    def conclude(self, tuning: Tuning, *, as_json: bool = False) -> tuple[str, str]:
+        """What the command writes on stdout and stderr when this was measured."""
+        before = len(self.out.written()), len(self.err.written())
+        conclude(self.app, self.subject, tuning, as_json=as_json)
+        return self.out.written()[before[0] :], self.err.written()[before[1] :]
+
+
+@pytest.fixture
+def tuner(home: Path) -> Tuner:
     env = {"AIGC_HOME": str(home)}
-    places = Directories.from_environment(env)
+    out, err = Stream(), Stream()
     app = AppContext(
         Stream(),
-        Stream(),
-        Stream(),
+        out,
+        err,
         home,
         env,
-        places,
+        Directories.from_environment(env),
         time.monotonic,
         time.time,
         lambda *_: ScriptedEngine([]),
     )
     path = home / "data" / "models" / "tiny.gguf"
-    subject = subject_of(app, StoredModel("tiny", path, path.stat().st_size, None, "a test", None, None))
+    stored = StoredModel("tiny", path, path.stat().st_size, None, "a test", None, None)
+    return Tuner(app, out, err, subject_of(app, stored))
+
+
+def measured_beside(busy: float, repacked_rate: float) -> Tuning:
+    """Other programs take that share of the processor, and rearranged weights read and write so fast."""
+    plain = Measured(Setting(1, 1), 100.0, 20.0, 0.4, 10**9)
+    repacked = Measured(
+        Setting(1, 1, repack_weights=True), 5 * repacked_rate, repacked_rate, 0.4, 10**9, {4: 2.0}
+    )
+    return Tuning((plain, repacked), on_gpu=False, took_s=40.0, busy=busy)
+
+
+QUIET, BUSY = measured_beside(0.1, 10.0), measured_beside(0.45, 90.0)
+
+
+def test_figures_from_beside_busy_programs_do_not_replace_those_of_a_quiet_machine(tuner: Tuner) -> None:
+    kept = tuner.subject.store
+    tuner.conclude(QUIET)
+    table, said = tuner.conclude(BUSY)
+    assert kept.read(tuner.subject.model.path) == QUIET
+    assert "90.0 tok/s" in table
+    assert "resident" not in table, "what runs is not in this table"
+    runs, busy, stays = said.splitlines()
+    assert runs.startswith("aigc: tiny runs with: plain, flash attention, 1 thread; best for 1,000 tokens")
+    assert runs.endswith("measured before")
+    assert busy == (
+        "aigc: other programs took 45 % of the processor meanwhile: tune again when the machine is quiet"
+    )
+    assert stays.startswith("aigc: until then, what was measured on a quieter machine stays")
+    assert stays.endswith("drop it first: aigc models tune tiny --forget")
+    facts = json.loads(tuner.conclude(BUSY, as_json=True)[0])
+    assert (facts["kept"], facts["busy"]) == (False, 0.45)
+    assert [row["chosen_for"] for row in facts["measured"]] == [[], []]
+    again = measured_beside(0.0, 95.0)
+    facts = json.loads(tuner.conclude(again, as_json=True)[0])
+    assert facts["kept"]
+    assert [row["chosen_for"] for row in facts["measured"]] == [[], ["one-shot", "resident"]]
+    assert kept.read(tuner.subject.model.path) == again
+
+
+def test_where_nothing_better_is_known_figures_from_beside_busy_programs_are_used(tuner: Tuner) -> None:
+    kept, path = tuner.subject.store, tuner.subject.model.path
+    for forget in (False, True):
+        if forget:
+            tuner.conclude(QUIET)
+            assert kept.forget(path)
+        table, said = tuner.conclude(BUSY)
+        assert kept.read(path) == BUSY
+        assert "resident" in table
+        assert "runs with: repacked" in said
+        assert "other programs took 45 % of the processor meanwhile: tune again" in said
+        assert "--forget" not in said
+
+
+def test_ctrl_c_ends_it_and_nothing_changes(tuner: Tuner, home: Path) -> None:
+    """Pressed while the other thread measures, and would go on for ever."""
 
     def measure_for_ever(search: Search) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -114,7 +188,7 @@ def test_ctrl_c_ends_it_and_nothing_changes(home: Path) -> None:
             search.probe()
 
     with pytest.raises(Interrupted):
-        measure(app, subject, 60.0, measure_for_ever)
+        measure(tuner.app, tuner.subject, 60.0, measure_for_ever)
     assert not (home / "state" / "tuning").exists()
 
 

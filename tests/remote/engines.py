@@ -5,14 +5,14 @@ from collections.abc import Iterable
 
 from aigc_cli.engine.address import Secret, parse_address
 from aigc_cli.engine.base import Chat, Constraint, EngineInfo, Message, Request, Sampling
-from aigc_cli.engine.client import Client
+from aigc_cli.engine.client import RETRY_PAUSES_S, Client
 from aigc_cli.engine.connection import Timeouts
 from aigc_cli.engine.dialect import GENERIC, Dialect
 from aigc_cli.engine.remote import Expected, RemoteEngine
 from aigc_cli.engine.server_info import ServerInfo
 from aigc_cli.events import Delta, Done, Event
 
-QUICK = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
+QUICK = Timeouts(connect_s=25, first_byte_s=25, idle_s=25)
 CHAT = "/v1/chat/completions"
 HELLO = Chat((Message("user", "hello"),))
 
@@ -29,11 +29,16 @@ def engine_at(
 
 
 def known_engine(
-    url: str, dialect: Dialect = GENERIC, *, key: str = "", timeouts: Timeouts = QUICK
+    url: str,
+    dialect: Dialect = GENERIC,
+    *,
+    key: str = "",
+    timeouts: Timeouts = QUICK,
+    retry_pauses_s: tuple[float, ...] = RETRY_PAUSES_S,
 ) -> RemoteEngine:
     """An engine that need not ask the server what it is."""
     info = EngineInfo("m", 4096, dialect.recommended)
-    client = Client(parse_address(url), Secret(key) if key else None, timeouts)
+    client = Client(parse_address(url), Secret(key) if key else None, timeouts, retry_pauses_s=retry_pauses_s)
     server = ServerInfo(dialect, info, ("m",))
     OPENED.append(RemoteEngine(client, time.monotonic, Expected(server=server)))
     return OPENED[-1]

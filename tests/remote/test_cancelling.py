@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from aigc_cli.errors import (
     EngineError,
     Interrupted,
 )
-from aigc_cli.events import Delta, Done, FinishReason
+from aigc_cli.events import Delta, Done, Event, FinishReason
 from tests.remote.engines import CHAT, chat, done_of, engine_at, known_engine, text_of
 from tests.remote.replaying_server import (
     STREAM_HEAD,
@@ -29,19 +30,31 @@ if TYPE_CHECKING:
 PROMPT_S = 15.0  # how soon a cancelled request ends, however busy the machine is: the servers here take 30 s
 
 
-def cancelled_after(pieces: list[Piece], seconds: float) -> tuple[list[object], float, bool]:
+def soon(server: ReplayingServer, cancel: Callable[[], None], has_come: Callable[[], object]) -> None:
+    """Cancel a moment after the server was asked and `has_come`: sooner, there is nothing to cancel."""
+
+    def wait_and_cancel() -> None:
+        while not (server.seen and has_come()):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        cancel()
+
+    threading.Thread(target=wait_and_cancel, daemon=True).start()
+
+
+def cancelled_after(pieces: list[Piece], n_deltas: int) -> tuple[list[Event], float, bool]:
     """The events of a cancelled reply, how long it went on, and whether the server noticed."""
     with ReplayingServer.on_tcp({CHAT: pieces}) as server:
         engine = known_engine(server.url)
+        events: list[Event] = []
         moments: list[float] = []
 
         def cancel() -> None:
             moments.append(time.monotonic())
             engine.cancel()
 
-        timer = threading.Timer(seconds, cancel)
-        timer.start()
-        events: list[object] = list(engine.stream(chat()))
+        soon(server, cancel, lambda: sum(isinstance(each, Delta) for each in events) == n_deltas)
+        events.extend(engine.stream(chat()))
         took = time.monotonic() - moments[0]
         return events, took, server.hung_up.wait(20)
 
@@ -57,10 +70,10 @@ def cancelled_after(pieces: list[Piece], seconds: float) -> tuple[list[object], 
     ids=["before the head", "in prefill", "in the reply", "in a chunk"],
 )
 def test_a_cancelled_reply_ends_at_once_and_the_server_stops(pieces: list[Piece], text: str) -> None:
-    events, took, noticed = cancelled_after(pieces, 0.15)
+    events, took, noticed = cancelled_after(pieces, len(text) > 0)
     assert isinstance(events[-1], Done)
     assert events[-1].finish_reason is FinishReason.INTERRUPTED
-    assert text_of(each for each in events if isinstance(each, Delta)) == text
+    assert text_of(events) == text
     assert took < PROMPT_S
     assert noticed
 
@@ -69,11 +82,12 @@ def test_ctrl_c_in_the_thread_that_reads() -> None:
     with ReplayingServer.on_tcp({CHAT: [STREAM_HEAD, event(delta("one")), 30.0]}) as server:
         engine = known_engine(server.url)
         previous = signal.signal(signal.SIGALRM, lambda *_: engine.cancel())
-        signal.setitimer(signal.ITIMER_REAL, 0.15)
+        signal.setitimer(signal.ITIMER_REAL, 0.15, 0.15)  # again and again: the first may come too early
         try:
             started = time.monotonic()
             events = list(engine.stream(chat()))
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, previous)
     assert done_of(events).finish_reason is FinishReason.INTERRUPTED
     assert time.monotonic() - started < 0.15 + PROMPT_S
@@ -91,7 +105,7 @@ def test_after_a_cancelled_reply_the_next_one_is_whole() -> None:
     replies: Iterator[list[Piece]] = iter([[STREAM_HEAD, 30.0], stream(delta("whole"), finish())])
     with ReplayingServer.on_tcp({CHAT: lambda _: next(replies)}) as server:
         engine = known_engine(server.url)
-        threading.Timer(0.1, engine.cancel).start()
+        soon(server, engine.cancel, lambda: True)
         assert done_of(engine.stream(chat())).finish_reason is FinishReason.INTERRUPTED
         engine.cancel()  # with nothing at work: harmless
         assert text_of(engine.stream(chat())) == "whole"
@@ -100,7 +114,7 @@ def test_after_a_cancelled_reply_the_next_one_is_whole() -> None:
 def test_a_question_for_the_window_can_be_cancelled_too() -> None:
     with ReplayingServer.on_tcp({"/props": [30.0]}) as server:
         engine = engine_at(server.url)
-        threading.Timer(0.1, engine.cancel).start()
+        soon(server, engine.cancel, lambda: True)
         with pytest.raises(Interrupted):
             _ = engine.info
 
@@ -118,6 +132,8 @@ def test_an_interrupted_reply_still_tells_how_long_its_prompt_was() -> None:
     progress = {"choices": [], "prompt_progress": {"total": 90, "cache": 10, "processed": 50}}
     with ReplayingServer.on_tcp({CHAT: [STREAM_HEAD, event(progress), event(delta("one")), 30.0]}) as server:
         engine = known_engine(server.url)
-        threading.Timer(0.1, engine.cancel).start()
-        stats = done_of(engine.stream(chat())).stats
+        events: list[Event] = []
+        soon(server, engine.cancel, lambda: any(isinstance(each, Delta) for each in events))
+        events.extend(engine.stream(chat()))
+    stats = done_of(events).stats
     assert (stats.prompt_tokens, stats.cached_tokens, stats.reply_tokens) == (90, 10, 1)

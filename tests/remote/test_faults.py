@@ -37,8 +37,6 @@ from tests.remote.replaying_server import (
     stream,
 )
 
-PROMPT_S = 0.1  # how soon a cancelled request ends
-
 
 @pytest.fixture
 def taken() -> Iterator[socket.socket]:
@@ -73,7 +71,7 @@ def test_a_socket_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_server_that_starts_late_is_reached(taken: socket.socket) -> None:
-    engine = known_engine(url_of(taken))
+    engine = known_engine(url_of(taken), retry_pauses_s=(0.2,) * 100)
     servers: list[ReplayingServer] = []
 
     def start() -> None:

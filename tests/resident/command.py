@@ -7,4 +7,4 @@ AIGC = [sys.executable, "-m", "aigc_cli"]
 
 
 def aigc(*line: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*AIGC, *line], input=stdin, capture_output=True, timeout=60, check=False)
+    return subprocess.run([*AIGC, *line], input=stdin, capture_output=True, timeout=110, check=False)

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from aigc_cli.serve.socket_place import SocketPlace, find_place
 from aigc_cli.serve.stopping import engine_reports, stop_engine
 
 KEEP_S = 60.0
+LONG_CONTEXT = 32_768
 
 
 @dataclass
@@ -71,6 +72,13 @@ class World:
         residence = self.residence(launch, user=self.users[-1])
         self.opened.append(ResidentEngine(residence, connect, lambda below: below // 2))
         return self.opened[-1]
+
+    def endless(self) -> Iterator[Event]:
+        """A reply that is at work, its first words seen; its 30,000 tokens take minutes on any machine."""
+        events = self.open(self.launch(context=LONG_CONTEXT)).stream(ask("hello", max_tokens=30_000))
+        while not isinstance(next(events), Delta):
+            pass
+        return events
 
     def reports(self) -> list[dict[str, Any]]:
         return engine_reports(self.place)

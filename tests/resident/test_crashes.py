@@ -48,14 +48,22 @@ def deaths(events: list[Event]) -> list[EngineDied]:
     return [event for event in events if isinstance(event, EngineDied)]
 
 
+def killed_at(n_seen: int, world: World, request: Request) -> list[Event]:
+    """The events of a reply whose engine dies when so many pieces of it are here.
+
+    On a busy machine the engine can be done with the reply by then; that time nothing is lost, and the next
+    engine gets the request.
+    """
+    seen: list[Event] = []
+    while not deaths(seen):
+        seen = list(disturbed(world, world.open(), request, n_seen))
+    return seen
+
+
 @pytest.mark.parametrize("n_seen", [1, 50, 400])
 def test_a_reply_goes_on_where_it_was(world: World, n_seen: int) -> None:
     request = ask("hello", max_tokens=LENGTH)
-    seen: list[Event] = []
-    for event in world.open().stream(request):
-        seen.append(event)
-        if sum(isinstance(e, Delta) for e in seen) == n_seen and not deaths(seen):
-            world.kill()
+    seen = killed_at(n_seen, world, request)
     (death,) = deaths(seen)
     said = text_of(seen[: seen.index(death)])
     assert len(said) >= n_seen
@@ -70,15 +78,17 @@ def test_a_reply_goes_on_where_it_was(world: World, n_seen: int) -> None:
 
 def test_in_the_prefill_too(world: World) -> None:
     request = ask("the quick brown fox. " * 80, max_tokens=200)
-    engine = world.open()
-    list(engine.stream(ask("something else")))  # nothing of the prompt is cached
-    events = engine.stream(request)
-    seen = [next(events)]
-    assert isinstance(seen[0], Prefill)
-    world.kill()
-    seen += list(events)
-    assert len(deaths(seen)) == 1
-    assert text_of(seen) == Alone(world).reply(request)
+    seen: list[Event] = []
+    while not deaths(seen):  # as `killed_at`
+        engine = world.open()
+        list(engine.stream(ask("something else")))  # nothing of the prompt is cached
+        events = engine.stream(request)
+        seen = [next(events)]
+        assert isinstance(seen[0], Prefill)
+        world.kill()
+        seen += list(events)
+    (death,) = deaths(seen)
+    assert text_of(seen) == Alone(world).reply(request, text_of(seen[: seen.index(death)]))
 
 
 def test_while_it_is_idle_and_the_person_is_told_at_the_next_reply(world: World) -> None:
@@ -129,16 +139,12 @@ def test_candidates_are_drawn_again_and_nothing_is_shown_twice(world: World) -> 
     assert sorted(e.candidate for e in seen if isinstance(e, Done)) == [0, 1, 2]
 
 
-def test_a_client_that_goes_away_ends_its_request_at_once(world: World) -> None:
-    events = world.open().stream(ask("hello", max_tokens=1900))
-    while not isinstance(next(events), Delta):
-        pass
-    assert world.reports()[0]["state"] == "busy"
-    gone = time.monotonic()
+def test_a_client_that_goes_away_ends_its_request_at_once(long_world: World) -> None:
+    events = long_world.endless()
+    assert long_world.reports()[0]["state"] == "busy"
     events.close()  # type: ignore[attr-defined]  # it is a generator
-    wait_for(lambda: world.reports()[0]["state"] == "idle", "the end of the request")
-    assert time.monotonic() - gone < 1.0  # looking takes time too, on a busy machine
-    assert world.reports()[0]["reply_tokens"] < 1800
+    wait_for(lambda: long_world.reports()[0]["state"] == "idle", "the end of the request")
+    assert long_world.reports()[0]["reply_tokens"] < 30_000
 
 
 def test_a_conversation_of_40_turns_outlives_20_deaths(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 from aigc_cli.events import Delta, Done, FinishReason, Queued
 from aigc_cli.serve.engine_log import open_log, previous_log, rotate_if_long
 from tests.resident.command import AIGC, aigc
-from tests.resident.engines import World, ask, text_of, wait_for
+from tests.resident.engines import LONG_CONTEXT, World, ask, wait_for
 from tests.tiny_model import write_tiny_model
 
 
@@ -43,21 +43,20 @@ def test_a_terminal_that_is_closed_while_the_engine_starts_takes_only_the_comman
     assert [report["pid"] for report in status()] == [started["pid"]]
 
 
-def test_ctrl_c_in_the_line_leaves_it_and_the_reply_at_work_goes_on(world: World) -> None:
-    at_work = world.open().stream(ask("hello", max_tokens=1900))
-    begun = [next(at_work)]
-    while not isinstance(begun[-1], Delta):
-        begun.append(next(at_work))
-    waiting = world.open()
+def test_ctrl_c_in_the_line_leaves_it_and_the_reply_at_work_goes_on(long_world: World) -> None:
+    at_work = long_world.endless()
+    waiting = long_world.open(long_world.launch(context=LONG_CONTEXT))
     in_line = waiting.stream(ask("hello"))
     assert isinstance(next(in_line), Queued)
     waiting.cancel()
     end = list(in_line)[-1]
     assert isinstance(end, Done)
     assert end.finish_reason is FinishReason.INTERRUPTED
-    wait_for(lambda: world.reports()[0]["waiting"] == 0, "an empty line")
-    assert len(text_of(begun + list(at_work))) == 1900
-    wait_for(lambda: world.reports()[0]["replies"] == 1, "the end of the one reply")
+    wait_for(lambda: long_world.reports()[0]["waiting"] == 0, "an empty line")
+    assert all(isinstance(next(at_work), Delta) for _ in range(1000))
+    assert long_world.reports()[0]["state"] == "busy"
+    at_work.close()  # type: ignore[attr-defined]  # it is a generator
+    wait_for(lambda: long_world.reports()[0]["replies"] == 1, "the end of the one reply")
 
 
 def test_a_model_file_in_the_place_of_another_gets_an_engine_of_its_own(world: World, tmp_path: Path) -> None:

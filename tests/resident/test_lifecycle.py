@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pytest
 
 from aigc_cli.errors import EngineError
-from aigc_cli.events import Delta, Queued
+from aigc_cli.events import Queued
 from aigc_cli.serve import engine_log
 from aigc_cli.serve.engine_log import cause_of_death, rotate_if_long, tail
 from aigc_cli.serve.lifecycle import GRACE_S, Lifecycle
 from aigc_cli.serve.stopping import stop_engine
-from tests.resident.engines import World, ask, is_alive, text_of, wait_for
+from tests.resident.engines import LONG_CONTEXT, World, ask, is_alive, text_of, wait_for
 
 
 @dataclass
@@ -117,29 +117,25 @@ def test_an_engine_that_nobody_can_find_any_more_leaves(world: World, *, is_at_w
     assert not world.place.directory.exists()
 
 
-def test_a_reply_at_the_time_of_a_stop_ends_with_an_honest_error(world: World) -> None:
-    events = world.open().stream(ask("hello", max_tokens=1900))
-    while not isinstance(next(events), Delta):
-        pass
-    (name,) = world.place.names()
-    assert stop_engine(world.place, name)
+def test_a_reply_at_the_time_of_a_stop_ends_with_an_honest_error(long_world: World) -> None:
+    events = long_world.endless()
+    (name,) = long_world.place.names()
+    assert stop_engine(long_world.place, name)
     with pytest.raises(EngineError, match="was stopped"):
         list(events)
-    assert world.log.count("engine starts") == 1
+    assert long_world.log.count("engine starts") == 1
 
 
-def test_a_stop_before_the_first_word_is_not_undone_by_the_client(world: World) -> None:
-    at_work = world.open().stream(ask("hello", max_tokens=1900))
-    while not isinstance(next(at_work), Delta):
-        pass
-    in_line = world.open().stream(ask("hello"))
+def test_a_stop_before_the_first_word_is_not_undone_by_the_client(long_world: World) -> None:
+    at_work = long_world.endless()
+    in_line = long_world.open(long_world.launch(context=LONG_CONTEXT)).stream(ask("hello"))
     assert isinstance(next(in_line), Queued)
-    (name,) = world.place.names()
-    assert stop_engine(world.place, name)
+    (name,) = long_world.place.names()
+    assert stop_engine(long_world.place, name)
     for events in (in_line, at_work):
         with pytest.raises(EngineError, match="was stopped"):
             list(events)
-    assert world.log.count("engine starts") == 1
+    assert long_world.log.count("engine starts") == 1
 
 
 def test_a_process_that_does_not_answer_is_ended_with_force(world: World) -> None:

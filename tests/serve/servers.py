@@ -20,7 +20,7 @@ from aigc_cli.serve.guard import Rules
 from aigc_cli.serve.listening import HttpServer, bind
 from aigc_cli.serve.turns import Turns
 
-START_TIMEOUT_S = 20
+START_TIMEOUT_S = 60
 
 
 @dataclass
@@ -36,10 +36,10 @@ class Running:
 
     def client(self, **options: Any) -> httpx2.Client:
         # plain HTTP: reading the certificates takes longer than the requests
-        return httpx2.Client(base_url=self.url, timeout=30, trust_env=False, verify=False, **options)
+        return httpx2.Client(base_url=self.url, timeout=90, trust_env=False, verify=False, **options)
 
     def openai(self, **options: Any) -> OpenAI:
-        given: dict[str, Any] = {"api_key": "none", "max_retries": 0, "timeout": 30} | options
+        given: dict[str, Any] = {"api_key": "none", "max_retries": 0, "timeout": 90} | options
         self.clients.append(OpenAI(base_url=f"{self.url}/v1", **given))
         return self.clients[-1]
 
@@ -111,3 +111,22 @@ class Recorded:
 
     def close(self) -> None:
         self._engine.close()
+
+
+class HeldBack(Recorded):
+    """It says so many events, and goes on when it was cancelled: not sooner, however busy the machine is."""
+
+    def __init__(self, engine: Engine, n_events: int) -> None:
+        super().__init__(engine)
+        self._n_events = n_events
+        self._cancelled = threading.Event()
+
+    def stream(self, request: Request) -> Iterator[Event]:
+        for event in super().stream(request):
+            yield event
+            if len(self.events) == self._n_events:
+                self._cancelled.wait(60)
+
+    def cancel(self) -> None:
+        super().cancel()
+        self._cancelled.set()

@@ -32,7 +32,7 @@ class Served:
 
     def ended(self) -> tuple[int, str]:
         """The exit code and everything on stderr."""
-        out, error = self.process.communicate(timeout=20)
+        out, error = self.process.communicate(timeout=60)
         assert out == ""
         return self.process.returncode, self.said + error
 
@@ -60,7 +60,7 @@ def serving_process(argv: list[str], env: dict[str, str] | None = None) -> Itera
     said = process.stderr.readline() + process.stderr.readline()
     try:
         found = URL.search(said)
-        assert found, said + process.communicate(timeout=20)[1]
+        assert found, said + process.communicate(timeout=60)[1]
         yield Served(process, found[0], said)
     finally:
         if process.poll() is None:
@@ -74,7 +74,7 @@ def failed(folder: Path, *arguments: str) -> tuple[int, str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.stdout == ""
@@ -86,7 +86,7 @@ def test_it_says_where_it_is_and_how_to_try_it(tmp_path: Path) -> None:
     with served(tmp_path, replies=["hello {prompt}"]) as server:
         assert "scripted at http://127.0.0.1:" in server.said
         line = server.said.splitlines()[1].partition("try: ")[2]
-        done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60, check=True)
         assert json.loads(done.stdout)["choices"][0]["message"]["content"] == "hello hello"
 
 
@@ -121,14 +121,14 @@ def test_the_model_is_in_this_process_whatever_engine_other_commands_ask(
 def test_a_signal_lets_the_reply_end_and_turns_new_ones_away(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    words = "word " * 20
-    with served(tmp_path, replies=[words.strip()], delay_s=0.05) as server:
-        with httpx2.stream("POST", server.url + CHAT, json=BODY | {"stream": True}, timeout=20) as answer:
+    # it ends within the three seconds that it gets, and not before the signal comes
+    with served(tmp_path, replies=["word word word"], delay_s=0.5) as server:
+        with httpx2.stream("POST", server.url + CHAT, json=BODY | {"stream": True}, timeout=60) as answer:
             lines = answer.iter_lines()
             next(lines)
             server.process.send_signal(number)
             rest = "".join(lines)
-        assert rest.count("word") == 20
+        assert rest.count("word") == 3
         assert '"finish_reason":"stop"' in rest
         assert rest.endswith("[DONE]")
         ended, said = server.ended()
@@ -139,7 +139,7 @@ def test_a_signal_lets_the_reply_end_and_turns_new_ones_away(
 
 def test_a_second_signal_cuts_the_reply(tmp_path: Path) -> None:
     with served(tmp_path, replies=["word " * 1000], delay_s=0.05) as server:
-        with httpx2.stream("POST", server.url + CHAT, json=BODY | {"stream": True}, timeout=20) as answer:
+        with httpx2.stream("POST", server.url + CHAT, json=BODY | {"stream": True}, timeout=60) as answer:
             lines = answer.iter_lines()
             next(lines)
             server.process.send_signal(signal.SIGINT)

@@ -12,15 +12,21 @@ from aigc_cli.engine.base import Chat, Request
 from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Delta, Done, FinishReason
 from tests.scripted_engine import ScriptedEngine
-from tests.serve.servers import Recorded, Running, serving
+from tests.serve.servers import HeldBack, Running, serving
 from tests.serve.test_chat import HELLO
 
 CHAT = "/v1/chat/completions"
 LONG = " ".join(["word"] * 1000)
+LAST = [{"role": "user", "content": "last"}]
+
+
+def long_unless_last(request: Request) -> str:
+    assert isinstance(request.prompt, Chat)
+    return "next" if request.prompt.messages[-1].content == "last" else LONG
 
 
 def send(server: Running, **body: Any) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     text = json.dumps({"messages": HELLO} | body).encode()
     head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(text)}\r\n\r\n"
     connection.sendall(head.encode() + text)
@@ -70,25 +76,26 @@ def test_a_prompt_is_read_no_further_when_nobody_waits() -> None:
 
 
 def test_one_that_waits_and_goes_is_never_begun() -> None:
-    engine = ScriptedEngine([LONG], delay_s=0.005)
+    engine = ScriptedEngine([long_unless_last], delay_s=0.05)
     with serving(engine) as server:
         first = send(server, stream=True)
         wait_until(lambda: len(engine.requests) == 1)
         waiting = send(server, messages=[{"role": "user", "content": "impatient"}], stream=True)
         read_until(waiting, b'"queue":1')
         waiting.close()
-        time.sleep(0.1)
+        wait_until(lambda: server.turns.n_waiting == 0)
         first.close()
-        assert server.post(CHAT, {"messages": HELLO, "max_tokens": 1}).status_code == 200
+        assert server.post(CHAT, {"messages": LAST}).status_code == 200
     assert len(engine.requests) == 2
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_real_engine_stops_in_the_middle_of_a_reply(tiny: LlamaEngine, stream: bool) -> None:  # noqa: FBT001  # a case
-    engine = Recorded(tiny)
+    engine = HeldBack(tiny, 25)
     with serving(engine) as server:
         connection = send(server, stream=stream, temperature=0, max_tokens=1900)
-        wait_until(lambda: sum(isinstance(event, Delta) for event in engine.events) > 20)
+        wait_until(lambda: len(engine.events) == 25)
+        assert isinstance(engine.events[-1], Delta)
         connection.close()
         answer = server.post(CHAT, {"messages": HELLO, "max_tokens": 3, "temperature": 0}).json()
     first = next(event for event in engine.events if isinstance(event, Done))
@@ -98,7 +105,7 @@ def test_a_real_engine_stops_in_the_middle_of_a_reply(tiny: LlamaEngine, stream:
 
 
 def test_a_real_engine_stops_in_the_middle_of_a_prompt(tiny: LlamaEngine) -> None:
-    engine = Recorded(tiny)
+    engine = HeldBack(tiny, 1)
     text = "".join(chr(97 + n % 26) for n in range(1900))
     with serving(engine) as server:
         connection = send(server, messages=[{"role": "user", "content": text}], stream=True, max_tokens=5)
@@ -108,11 +115,6 @@ def test_a_real_engine_stops_in_the_middle_of_a_prompt(tiny: LlamaEngine) -> Non
     assert engine.events[-1].finish_reason is FinishReason.INTERRUPTED  # type: ignore[union-attr]  # a Done
 
 
-def long_unless_last(request: Request) -> str:
-    assert isinstance(request.prompt, Chat)
-    return "next" if request.prompt.messages[-1].content == "last" else LONG
-
-
 def test_one_that_goes_before_the_engine_has_begun_is_ended_too() -> None:
     with serving(ScriptedEngine([long_unless_last], delay_s=0.1)) as server:
         for n in range(20):
@@ -120,5 +122,5 @@ def test_one_that_goes_before_the_engine_has_begun_is_ended_too() -> None:
             time.sleep(0.002 * (n % 3))
             connection.close()
         started = time.monotonic()
-        assert server.post(CHAT, {"messages": [{"role": "user", "content": "last"}]}).status_code == 200
+        assert server.post(CHAT, {"messages": LAST}).status_code == 200
         assert time.monotonic() - started < 60  # one whole reply of the others takes a hundred seconds

@@ -39,7 +39,8 @@ def seen_requests(folder: Path) -> list[dict[str, Any]]:
     path = folder / "script.json.requests"
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")  # the last line may be just being written
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from tests.scripted_aigc import scripted_argv, seen_requests
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0  # it costs nothing where all is well; a busy machine may need much of it
 ENTER, ALT_ENTER, NEWLINE = "\r", "\x1b\r", "\n"
 CTRL_C, CTRL_D, CTRL_R, UP, TAB, EDITOR = "\x03", "\x04", "\x12", "\x1b[A", "\t", "\x18\x05"
 ESCAPE = "\x1b"
@@ -94,6 +94,10 @@ class Terminal:
     def resize(self, columns: int, lines: int) -> None:
         self.screen.resize(lines, columns)
         self.process.setwinsize(lines, columns)
+
+    def wait_for_request(self, folder: Path, n: int = 1) -> None:
+        """Wait until the engine was asked so often: from then on Ctrl-C belongs to the reply."""
+        self.wait(lambda: len(seen_requests(folder)) >= n, f"request {n}")
 
     def settle(self, quiet_s: float = 0.3) -> None:
         """Read until nothing has come for a while."""

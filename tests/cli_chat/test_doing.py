@@ -160,7 +160,7 @@ def test_summary_is_shown_and_stands_for_the_old_turns(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_in_a_summary_changes_nothing(tmp_path: Path) -> None:
-    with chat_terminal(tmp_path, replies=["one", "two", "slow " * 100, "new"], delay_s=0.02) as terminal:
+    with chat_terminal(tmp_path, replies=["one", "two", "slow " * 400, "new"], delay_s=0.05) as terminal:
         for question in ("q1", "q2"):
             terminal.expect_prompt()
             terminal.enter(question)

@@ -12,7 +12,7 @@ def run(folder: Path, stdin: bytes, *args: str, **script: Any) -> subprocess.Com
     env = {"AIGC_HOME": str(folder / "aigc"), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     argv = [*scripted_argv(folder, **script), "chat", *args]
     return subprocess.run(
-        argv, input=stdin, capture_output=True, cwd=folder, env=env, timeout=30, check=False
+        argv, input=stdin, capture_output=True, cwd=folder, env=env, timeout=100, check=False
     )
 
 

@@ -79,10 +79,10 @@ def test_killed_in_the_middle_of_a_reply_it_goes_on_with_what_was_said(tmp_path:
 
 
 def test_killed_before_the_first_word_the_question_can_be_asked_again(tmp_path: Path) -> None:
-    with chat_terminal(tmp_path, replies=["late"], prefill_steps=200, prefill_delay_s=0.05) as terminal:
+    with chat_terminal(tmp_path, replies=["late"], prefill_steps=1000, prefill_delay_s=0.05) as terminal:
         terminal.expect_prompt()
         terminal.enter("an important question")
-        terminal.settle(0.5)
+        terminal.wait_for_request(tmp_path)
         terminal.process.kill(9)
     with chat_terminal(tmp_path, "-c", replies=["an answer"]) as terminal:
         terminal.expect("got no reply; /retry")

@@ -27,6 +27,8 @@ def pytest_configure() -> None:
     """A run in the background inherits that Ctrl-C is ignored, and so would the programs that tests start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # llama.cpp's threads must not spin where other programs want the cores; read when its library is loaded
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # how long an example takes says more of the machine's other work than of this program
     too_slow = hypothesis.HealthCheck.too_slow
     hypothesis.settings.register_profile("unhurried", deadline=None, suppress_health_check=[too_slow])

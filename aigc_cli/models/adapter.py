@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aigc_cli.errors import InvalidModelFile, ModelLoadError
-from aigc_cli.models.gguf_format import Container, Tensor, read_container, refuse
+from aigc_cli.models.gguf_format import FLOAT32, Container, Tensor, read_container, refuse
 
 ONE_MODEL = "an adapter fits the model that it was trained on"
 _PART = re.compile(r"(.+)\.lora_([ab])")
@@ -78,8 +78,8 @@ def _interpret(container: Container, size: int) -> AdapterHeader:
     architecture = values.get("general.architecture")
     if not isinstance(architecture, str):
         refuse("it names no architecture")
-    if not isinstance(values.get("adapter.lora.alpha", 0.0), float):
-        refuse("its alpha is no number")
+    if container.types.get("adapter.lora.alpha", FLOAT32) != FLOAT32:
+        refuse("its alpha is no float32")
     pairs = _pairs(container.tensors)
     for name, (a, b) in pairs.items():
         _check_pair(name, a, b)

@@ -27,6 +27,7 @@ MAX_KEPT_ARRAY = 1_024  # numbers of an array that is kept: a value for each lay
 MAX_ALIGNMENT = 1 << 20
 _WINDOW_BYTES = 1 << 20
 
+FLOAT32 = 6
 _STRING, _ARRAY = 8, 9
 # Value type id -> struct code and size in bytes.
 _NUMBERS: Mapping[int, tuple[str, int]] = {
@@ -109,6 +110,7 @@ class Container:
         values: scalars, strings and short arrays of numbers by key.
         array_lengths: how many elements each array holds, kept or not.
         data_start: where in the file the tensor data begins, in bytes.
+        types: the id of the value type of each key.
     """
 
     version: int
@@ -116,6 +118,7 @@ class Container:
     array_lengths: Mapping[str, int]
     tensors: tuple[Tensor, ...]
     data_start: int
+    types: Mapping[str, int]
 
 
 class _Cursor:
@@ -223,14 +226,15 @@ def read_container(file: BinaryIO, size: int) -> Container:
         refuse(f"the header claims {n_keys:,} keys and {n_tensors:,} tensors; no model has so many")
     values: dict[str, Value] = {}
     array_lengths: dict[str, int] = {}
+    types: dict[str, int] = {}
     for _ in range(n_keys):
         key = cursor.text("a key", MAX_KEY_BYTES)
-        if key in values or key in array_lengths:
+        if key in types:
             refuse(f"the header holds the key {key[:60]!r} twice")
-        _read_value(cursor, key, values, array_lengths)
+        types[key] = _read_value(cursor, key, values, array_lengths)
     claims = [_read_tensor_claim(cursor) for _ in range(n_tensors)]
     start = _data_start(values, cursor.position)
-    return Container(version, values, array_lengths, _place_tensors(claims, start, size), start)
+    return Container(version, values, array_lengths, _place_tensors(claims, start, size), start, types)
 
 
 def _read_version(cursor: _Cursor) -> int:
@@ -248,7 +252,8 @@ def _read_version(cursor: _Cursor) -> int:
     return version
 
 
-def _read_value(cursor: _Cursor, key: str, values: dict[str, Value], array_lengths: dict[str, int]) -> None:
+def _read_value(cursor: _Cursor, key: str, values: dict[str, Value], array_lengths: dict[str, int]) -> int:
+    """Give its type."""
     kind = cursor.u32()
     if kind in _NUMBERS:
         values[key] = cursor.number(*_NUMBERS[kind])
@@ -260,6 +265,7 @@ def _read_value(cursor: _Cursor, key: str, values: dict[str, Value], array_lengt
         _read_array(cursor, key, element, n, values)
     else:
         refuse(f"the value of {key[:60]!r} has the unknown type {kind}")
+    return kind
 
 
 def _read_array(cursor: _Cursor, key: str, element: int, n: int, values: dict[str, Value]) -> None:

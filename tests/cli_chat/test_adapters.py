@@ -10,7 +10,7 @@ from aigc_cli.config import Settings
 from aigc_cli.engine.base import Adapter
 from aigc_cli.errors import AigcError, ExitCode
 from tests.cli_chat.world import World, talk_in
-from tests.tiny_adapter import write_tiny_adapter
+from tests.tiny_adapter import Making, write_tiny_adapter
 from tests.tiny_model import write_tiny_model
 
 
@@ -18,7 +18,7 @@ from tests.tiny_model import write_tiny_model
 def world(tmp_path: Path) -> World:
     model = write_tiny_model(tmp_path / "tiny.gguf")
     write_tiny_adapter(tmp_path / "sql.gguf")
-    write_tiny_adapter(tmp_path / "other.gguf", architecture="qwen2")
+    write_tiny_adapter(tmp_path / "other.gguf", making=Making(architecture="qwen2"))
     return talk_in(tmp_path, settings=Settings(model=str(model)))
 
 

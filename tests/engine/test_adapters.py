@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gguf import GGUFValueType
 
 from aigc_cli.engine.adapters import MOST_RESTING
 from aigc_cli.engine.base import Adapter, Request, Sampling
@@ -12,7 +13,7 @@ from aigc_cli.errors import AigcError, ExitCode, InvalidModelFile, ModelLoadErro
 from aigc_cli.events import Delta
 from tests.engine.conftest import OpenEngine
 from tests.engine.replies import GREEDY, ask, done_of, reply
-from tests.tiny_adapter import write_tiny_adapter
+from tests.tiny_adapter import Making, write_tiny_adapter
 from tests.tiny_model import N_FF, write_tiny_model
 
 LONG = "hello world, once more with feeling " * 12
@@ -165,14 +166,20 @@ def test_few_adapters_stay_in_memory(engine: LlamaEngine, tmp_path: Path) -> Non
     assert reply(engine, adapted(ask("hello", sampling=GREEDY), (paths[0], 1.0))) == said[0]
 
 
-BAD: dict[str, tuple[dict[str, object], str]] = {
-    "a whole model": ({"kind": "model"}, "is a whole model"),
-    "another kind": ({"way": "control_vector"}, "'control_vector', not 'lora'"),
-    "another architecture": ({"architecture": "qwen2"}, "is for qwen2 models, and this is a llama one"),
-    "another width": ({"n_out": N_FF + 1}, "has incorrect shape"),
-    "ranks apart": ({"rank_of_b": 5}, "ranks 4 and 5"),
-    "a half": ({"halves": "a"}, "one half of"),
-    "nothing": ({"halves": ""}, "changes no weights"),
+BAD: dict[str, tuple[Making, str]] = {
+    "a whole model": (Making(kind="model"), "is a whole model"),
+    "another kind": (Making(way="control_vector"), "'control_vector', not 'lora'"),
+    "another architecture": (Making(architecture="qwen2"), "is for qwen2 models, and this is a llama one"),
+    "another width": (Making(n_out=N_FF + 1), "has incorrect shape"),
+    "ranks apart": (Making(rank_of_b=5), "ranks 4 and 5"),
+    "a half": (Making(halves="a"), "one half of"),
+    "nothing": (Making(halves=""), "changes no weights"),
+    # llama.cpp aborts the process on each of these
+    "alpha of 64 bits": (Making(alpha_type=GGUFValueType.FLOAT64), "its alpha is no float32"),
+    "alpha that counts": (Making(alpha=8, alpha_type=GGUFValueType.UINT32), "its alpha is no float32"),
+    "alpha in words": (Making(alpha="8", alpha_type=GGUFValueType.STRING), "its alpha is no float32"),
+    "alphas": (Making(alpha=[8.0, 8.0], alpha_type=GGUFValueType.ARRAY), "its alpha is no float32"),
+    "many alphas": (Making(alpha=[8.0] * 2000, alpha_type=GGUFValueType.ARRAY), "its alpha is no float32"),
 }
 
 
@@ -180,8 +187,8 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
 def test_an_adapter_that_does_not_fit_is_told_in_one_line(
     engine: LlamaEngine, tmp_path: Path, name: str
 ) -> None:
-    options, said = BAD[name]
-    path = write_tiny_adapter(tmp_path / "bad.gguf", **options)  # type: ignore[arg-type]
+    making, said = BAD[name]
+    path = write_tiny_adapter(tmp_path / "bad.gguf", making=making)
     plain = reply(engine, ask("hello"))
     with pytest.raises(AigcError) as caught:
         reply(engine, adapted(ask("hello"), (path, 1.0)))

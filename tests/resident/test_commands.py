@@ -14,7 +14,7 @@ import pytest
 from tests.models.gguf_files import write_model
 from tests.resident.command import AIGC, aigc
 from tests.resident.engines import World, chat, text_of
-from tests.tiny_adapter import write_tiny_adapter
+from tests.tiny_adapter import Making, write_tiny_adapter
 
 
 @pytest.fixture(params=["0", "1"], ids=["in-process", "resident"])
@@ -164,8 +164,8 @@ def test_adapters_come_and_go_and_the_model_stays_loaded(mode: str, byte_model: 
 
 @pytest.mark.usefixtures("mode")
 def test_an_adapter_that_does_not_fit_is_told_alike(byte_model: Path, tmp_path: Path) -> None:
-    write_tiny_adapter(tmp_path / "wide.gguf", n_out=99)
-    write_tiny_adapter(tmp_path / "other.gguf", architecture="qwen2")
+    write_tiny_adapter(tmp_path / "wide.gguf", making=Making(n_out=99))
+    write_tiny_adapter(tmp_path / "other.gguf", making=Making(architecture="qwen2"))
     for name, words in (
         ("missing.gguf", b"No such file"),
         (str(byte_model), b"is a whole model"),

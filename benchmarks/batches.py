@@ -6,10 +6,8 @@ Milliseconds, the fastest of the rounds, in which the sizes take turns. With `--
 which other programs have little influence; with more threads it is wall time. Drawing is for one row.
 """
 
-import argparse
 import time
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aigc_cli.engine.base import Sampling
@@ -17,6 +15,7 @@ from aigc_cli.engine.context import Context, ContextOptions
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.sampler import Sampler, unconstrained_sampler
 from aigc_cli.engine.sequence import UBATCH
+from benchmarks.arguments import repack_parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,11 +67,7 @@ class Bench:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--repack", action="store_true", help="rearrange the weights for this CPU")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = repack_parser(__doc__, rounds=5)
     parser.add_argument("--depth", type=int, default=300, help="tokens before the batch")
     parser.add_argument("--sizes", default=SIZES)
     arguments = parser.parse_args()

@@ -8,7 +8,6 @@ only a small one is at hand; the small one agrees with it as it does with LARGE 
 second from the first token on; the ratio is the median over the questions.
 """
 
-import argparse
 import statistics
 import time
 from contextlib import closing
@@ -21,6 +20,7 @@ from aigc_cli.engine.base import Chat, Message, Request, Sampling
 from aigc_cli.engine.engine_options import DraftOptions, EngineOptions
 from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Done
+from benchmarks.arguments import model_parser
 
 N_CTX, N_REPLY = 2048, 200
 QUESTIONS = (
@@ -76,11 +76,7 @@ def rate(done: Done) -> float:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("large", type=Path)
-    parser.add_argument("small", type=Path)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = model_parser(__doc__, rounds=1, models=("large", "small"))
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--idle", type=int, default=0, help="idle layers for each layer of LARGE")
     parser.add_argument("--at", type=Path, help="where the model with idle layers goes")

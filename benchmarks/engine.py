@@ -6,7 +6,6 @@ Prints a table: what was measured, the figure, the bar. Absolute times differ be
 every figure is a ratio of two things measured in turn in this run, medians of `--rounds`.
 """
 
-import argparse
 import ctypes
 import json
 import statistics
@@ -21,6 +20,7 @@ from aigc_cli.engine.engine_options import EngineOptions
 from aigc_cli.engine.library import lib
 from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Delta, Done
+from benchmarks.arguments import model_parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -222,11 +222,8 @@ def measure_schema(path: Path, n_threads: int, rounds: int) -> float:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser = model_parser(__doc__, rounds=5)
     parser.add_argument("--schema-model", type=Path, help="a small model for the schema row")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     engine = open_engine(arguments.model, arguments.threads)
     overhead = measure_overhead(engine, arguments.rounds)

@@ -11,7 +11,6 @@ Bars: edit at least 1.8 times the plain rate, fresh at most 2 % slower, four in 
 Medians of the ratios of neighbouring runs. One round takes 5 to 7 minutes with a 1.5B model on two cores.
 """
 
-import argparse
 import importlib.util
 import statistics
 import sys
@@ -30,6 +29,7 @@ from aigc_cli.tasks.edit import EditTask, edit_request
 from aigc_cli.tasks.generate import FileTask, file_request
 from aigc_cli.tasks.languages import language_called, language_of
 from aigc_cli.tasks.text_file import read_text_file
+from benchmarks.arguments import repack_parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,11 +140,7 @@ def measure_candidates(engine: LlamaEngine, rounds: int) -> float:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--repack", action="store_true", help="rearrange the weights for this CPU")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = repack_parser(__doc__, rounds=1)
     parser.add_argument("--only", default="edit,fresh,candidates")
     arguments = parser.parse_args()
     path = arguments.model

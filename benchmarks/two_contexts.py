@@ -7,18 +7,17 @@ all). Both at once need the memory of both: for the 1.5B model 1.3 GB and 1.9 GB
 the rounds, in which the three take turns. A round takes 3 minutes with a 1.5B model on two cores.
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from aigc_cli.engine.base import Sampling
 from aigc_cli.engine.context import Context, ContextOptions
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.sampler import unconstrained_sampler
 from aigc_cli.engine.sequence import UBATCH
+from benchmarks.arguments import model_parser
 
 N_CTX = 2048
 TEXT = "The quick brown fox jumps over the lazy dog, and the dog does not mind it at all today. "
@@ -85,10 +84,7 @@ class Setup:
 
 def main() -> None:
     """Measure and print a table for each load."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = model_parser(__doc__, rounds=3)
     parser.add_argument("--loads", default="1500:100,30:300", help="tokens read and written")
     arguments = parser.parse_args()
     plain, repacked = (

@@ -5,13 +5,14 @@
 Alternates the spin counts, each run in a process of its own, and prints medians of `--rounds`.
 """
 
-import argparse
 import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from benchmarks.arguments import model_parser
 
 # Rounds of the busy loop before a thread sleeps; libgomp's own default is 300,000.
 SPIN_COUNTS = (300_000, 10_000, 1_000, 0)
@@ -57,10 +58,7 @@ def measure(model: Path, n_threads: int, spin_count: int) -> tuple[float, float]
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = model_parser(__doc__, rounds=5)
     arguments = parser.parse_args()
     print("| beside it | spin count | prefill tok/s | decode tok/s |\n|---|---|---|---|")
     for n_busy in (0, 1):

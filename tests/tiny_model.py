@@ -34,8 +34,9 @@ def write_tiny_model(
     merges: Sequence[str] = MERGES,
     fill: tuple[str, ...] = (),
     sharpness: float = 1,
+    n_layers: int = N_LAYERS,
 ) -> Path:
-    """A llama-architecture model of two layers that says random bytes, or random ASCII.
+    """A llama-architecture model that says random bytes, or random ASCII.
 
     `fill` names control tokens for filling in the middle: all of `FILL`, some, or none. `sharpness`
     multiplies the logits: it is surer of what it says, which is the same.
@@ -44,7 +45,7 @@ def write_tiny_model(
     tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in merges), *special]
     kinds = [gguf.TokenType.NORMAL] * (len(tokens) - len(special)) + [gguf.TokenType.CONTROL] * len(special)
     writer = gguf.GGUFWriter(path, "llama")
-    _add_header(writer, tokens, kinds, n_ctx)
+    _add_header(writer, tokens, kinds, n_ctx, n_layers)
     writer.add_token_merges(list(merges))
     if template is not None:
         writer.add_chat_template(template)
@@ -61,7 +62,7 @@ def write_tiny_model(
         writer.add_tensor(name, np.ones(N_EMBD, dtype=np.float32))
 
     matrix("token_embd.weight", len(tokens), N_EMBD)
-    for layer in range(N_LAYERS):
+    for layer in range(n_layers):
         for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
             matrix(f"blk.{layer}.{part}.weight", N_EMBD, N_EMBD)
         matrix(f"blk.{layer}.ffn_gate.weight", N_FF, N_EMBD)
@@ -80,13 +81,15 @@ def write_tiny_model(
     return path
 
 
-def _add_header(writer: gguf.GGUFWriter, tokens: list[str], kinds: list[gguf.TokenType], n_ctx: int) -> None:
+def _add_header(
+    writer: gguf.GGUFWriter, tokens: list[str], kinds: list[gguf.TokenType], n_ctx: int, n_layers: int
+) -> None:
     end = len(tokens) - 1
     writer.add_name("tiny")
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_context_length(n_ctx)
     writer.add_embedding_length(N_EMBD)
-    writer.add_block_count(N_LAYERS)
+    writer.add_block_count(n_layers)
     writer.add_feed_forward_length(N_FF)
     writer.add_head_count(N_HEADS)
     writer.add_head_count_kv(N_HEADS)

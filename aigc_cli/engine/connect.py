@@ -131,12 +131,11 @@ def draft_options(
 
     Raises:
         ModelError: the one that the person named is not on disk, or its file is damaged.
-        ConfigError: the one that the person named has another vocabulary.
     """
     if settings.draft_model is None and not (model.spec and model.spec.is_large):
         return None  # most models are small: what follows is not imported for them
     from aigc_cli.models.catalog import load_catalog
-    from aigc_cli.models.draft import find_draft_model, require_same_vocabulary
+    from aigc_cli.models.draft import can_guess, find_draft_model
 
     catalog = load_catalog()
     small = find_draft_model(settings.draft_model, model, catalog, ModelStore(directories.models, catalog))
@@ -145,7 +144,8 @@ def draft_options(
     from aigc_cli.engine.engine_options import DraftOptions  # loads llama.cpp
 
     small_header = known_header(small.path, directories.headers)
-    require_same_vocabulary(small_header, header)
+    if not can_guess(small_header, header):
+        return None  # the person has it for another model
     n_ctx = min(placement.n_ctx, small_header.n_ctx_train or placement.n_ctx)
     needed = header.memory(placement.n_ctx).total_bytes + small_header.memory(n_ctx).total_bytes
     on_gpu = placement.n_gpu_layers == ALL_LAYERS
@@ -185,7 +185,7 @@ def open_engine(
 
     Raises:
         ModelError: the file is damaged, or the memory does not hold it.
-        ConfigError: a setting, or a draft model, that this model can't have.
+        ConfigError: a setting that this model can't have.
     """
     from aigc_cli.engine.loading import ModelLoading  # loads llama.cpp
 

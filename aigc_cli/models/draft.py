@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aigc_cli.errors import ConfigError, ModelNotFound
+from aigc_cli.errors import ModelNotFound
 from aigc_cli.models.catalog import Catalog
 from aigc_cli.models.choose import locate_named
 from aigc_cli.models.gguf import GgufHeader
@@ -58,15 +58,8 @@ def _smallest_relative(model: StoredModel, store: ModelStore) -> StoredModel | N
     return min(relatives, key=lambda pair: pair[0])[1] if relatives else None
 
 
-def require_same_vocabulary(small: GgufHeader, large: GgufHeader) -> None:
-    """Refuse a small model whose tokens are others: none of its guesses could be right.
-
-    Raises:
-        ConfigError: it has another vocabulary.
-    """
+def can_guess(small: GgufHeader, large: GgufHeader) -> bool:
+    """Whether a model is smaller than another and cuts text into the same tokens, so that it can be right."""
     same = all(small.metadata.get(key) == large.metadata.get(key) for key in _SAME)
-    if not same or abs(small.n_vocab - large.n_vocab) > MOST_EXTRA_TOKENS:
-        raise ConfigError(
-            f"{small.name} can't guess for {large.name}: it has other tokens",
-            f"take a small model of the same family: aigc config set draft_model NAME, or {NONE}",
-        )
+    is_padded = abs(small.n_vocab - large.n_vocab) <= MOST_EXTRA_TOKENS
+    return same and is_padded and small.weights_bytes < large.weights_bytes

@@ -1,13 +1,14 @@
 """Which small model guesses for a large one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from aigc_cli.errors import ConfigError, ModelNotFound
+from aigc_cli.errors import ModelNotFound
 from aigc_cli.models.catalog import load_catalog
-from aigc_cli.models.draft import as_told_elsewhere, find_draft_model, require_same_vocabulary
+from aigc_cli.models.draft import as_told_elsewhere, can_guess, find_draft_model
 from aigc_cli.models.gguf import read_header
 from aigc_cli.models.store import ModelStore, StoredModel
 from tests.models.gguf_files import write_model
@@ -87,14 +88,17 @@ def test_one_that_is_not_on_disk_is_told(store: ModelStore, put: Put, wanted: st
     assert hint in caught.value.hint
 
 
-def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
+def test_only_a_smaller_model_with_the_same_tokens_can_guess(tmp_path: Path) -> None:
     tiny = read_header(write_tiny_model(tmp_path / "tiny.gguf"))
     fewer = read_header(write_tiny_model(tmp_path / "fewer.gguf", merges=("h e",)))
     other = read_header(write_model(tmp_path / "other.gguf"))
-    require_same_vocabulary(tiny, tiny)
-    for header in (fewer, other):  # its end token has another number; it has none
-        with pytest.raises(ConfigError, match="other tokens"):
-            require_same_vocabulary(header, tiny)
+    large = replace(tiny, weights_bytes=10 * tiny.weights_bytes)
+    assert can_guess(tiny, large)
+    assert can_guess(tiny, replace(large, n_vocab=large.n_vocab + 128))  # padded
+    assert not can_guess(large, tiny)
+    assert not can_guess(tiny, tiny)
+    assert not can_guess(fewer, large)  # its end token has another number
+    assert not can_guess(other, large)
 
 
 def test_a_path_means_the_same_file_in_another_directory(

@@ -15,6 +15,7 @@ from tests.models.gguf_files import write_model
 from tests.resident.command import AIGC, aigc
 from tests.resident.engines import World, chat, text_of
 from tests.tiny_adapter import Making, write_tiny_adapter
+from tests.tiny_model import write_tiny_model
 
 
 @pytest.fixture(params=["0", "1"], ids=["in-process", "resident"])
@@ -180,10 +181,11 @@ def test_an_adapter_that_does_not_fit_is_told_alike(byte_model: Path, tmp_path: 
 def test_a_draft_model_changes_nothing_that_is_said(
     mode: str, byte_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = ("complete", "-m", str(byte_model), "--temperature", "0", "--max-tokens", "60", "hello")
+    large = write_tiny_model(tmp_path / "large.gguf", ascii_only=True, merges=("ÿ þ",), n_layers=4)
+    shutil.copy(byte_model, tmp_path / "small.gguf")
+    line = ("complete", "-m", str(large), "--temperature", "0", "--max-tokens", "60", "hello")
     plain = aigc(*line)
     assert plain.returncode == 0, plain.stderr
-    shutil.copy(byte_model, tmp_path / "small.gguf")
     monkeypatch.setenv("AIGC_DRAFT_MODEL", "small.gguf")
     assert aigc(*line).stdout == plain.stdout
     for _ in range(20):  # it is loaded in the background
@@ -194,20 +196,27 @@ def test_a_draft_model_changes_nothing_that_is_said(
 
 
 @pytest.mark.usefixtures("mode")
-def test_a_draft_model_that_does_not_fit_is_told(
+def test_a_draft_model_that_is_not_there_is_told(
     byte_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_model(tmp_path / "other.gguf")
     (tmp_path / "broken.gguf").write_bytes(b"GGUF?")
-    for wanted, code, words in (
-        ("other.gguf", 2, b"has other tokens"),
-        ("broken.gguf", 3, b"broken.gguf"),
-        ("xyzzy", 3, b"no model named 'xyzzy'"),
-        ("0.5b", 3, b"aigc models pull qwen2.5-coder-0.5b"),
+    for wanted, words in (
+        ("broken.gguf", b"broken.gguf"),
+        ("xyzzy", b"no model named 'xyzzy'"),
+        ("0.5b", b"aigc models pull qwen2.5-coder-0.5b"),
     ):
         monkeypatch.setenv("AIGC_DRAFT_MODEL", wanted)
         done = aigc("-m", str(byte_model), "hello")
-        assert (done.returncode, done.stderr.count(b"\n")) == (code, 2), done.stderr
+        assert (done.returncode, done.stderr.count(b"\n")) == (3, 2), done.stderr
         assert words in done.stderr
-    monkeypatch.setenv("AIGC_DRAFT_MODEL", "off")
-    assert aigc("-m", str(byte_model), "--max-tokens", "5", "hello").returncode == 0
+
+
+@pytest.mark.usefixtures("mode")
+def test_a_draft_model_of_another_model_is_not_asked(
+    byte_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "other.gguf")
+    for wanted in ("other.gguf", str(byte_model), "off"):
+        monkeypatch.setenv("AIGC_DRAFT_MODEL", wanted)
+        assert aigc("-m", str(byte_model), "--max-tokens", "5", "hello").returncode == 0
+    assert b"guesses" not in aigc("engine", "status").stdout

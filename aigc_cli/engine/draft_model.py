@@ -29,6 +29,7 @@ class DraftModel:
         self._model: Model | None = None
         self._context: Context | None = None
         self._sequence: TokenSequence | None = None
+        self._n_agreed: int | None = None  # tokens of the reply at work that it is known to hold
         self._failed = False
 
     @property
@@ -70,9 +71,22 @@ class DraftModel:
             self._failed = True
 
     def n_unread(self, tokens: Sequence[int]) -> int:
-        """How many of these tokens it would have to evaluate."""
-        held = self._sequence.shares(tokens) if self._sequence else self._ready.n_shared(tokens)
-        return len(tokens) - held
+        """How many of these tokens it would have to evaluate; within a reply they only grow at their end."""
+        if self._n_agreed is None:
+            self._n_agreed = self._ready.n_shared(tokens)
+        elif self._sequence is not None:
+            self._n_agreed = self._agreement(self._sequence.held, tokens, self._n_agreed)
+        return len(tokens) - self._n_agreed
+
+    def _agreement(self, held: Sequence[int], tokens: Sequence[int], start: int) -> int:
+        """How many tokens it holds; not the last one, whose logits are wanted. Those before `start` agree."""
+        most = min(len(held), len(tokens) - 1)
+        start = min(start, most)
+        return next((n for n in range(start, most) if held[n] != self._known(tokens[n])), most)
+
+    def _known(self, token: int) -> int:
+        """The token, or some other one in place of a token that only the large model has."""
+        return min(token, self._scratch.size - 1)
 
     def read(self, tokens: Sequence[int]) -> None:
         """Evaluate what it does not hold of them; it holds nothing else afterwards.
@@ -80,15 +94,15 @@ class DraftModel:
         Raises:
             Aborted: `abort` was called.
         """
-        known = [min(token, self._scratch.size - 1) for token in tokens]
         if self._sequence is None:
-            self._sequence = self._ready.open(known)
-            n_held = len(self._sequence.held)
-        else:
-            n_held = self._sequence.reuse_prefix(known)
-        self._sequence.reserve(len(known))
-        for start in range(n_held, len(known), UBATCH):
-            self._sequence.evaluate(known[start : start + UBATCH])
+            self._sequence = self._ready.open([self._known(token) for token in tokens])
+            self._n_agreed = len(self._sequence.held)
+        n_held = len(tokens) - self.n_unread(tokens)
+        self._sequence.truncate(n_held)
+        self._sequence.reserve(len(tokens))
+        new = [self._known(token) for token in tokens[n_held:]]
+        for start in range(0, len(new), UBATCH):
+            self._sequence.evaluate(new[start : start + UBATCH])
 
     def best(self) -> tuple[int, float]:
         """The most probable token after all that it holds, and its probability."""
@@ -109,6 +123,7 @@ class DraftModel:
 
     def end(self) -> None:
         """The reply is over: what it holds is kept for the next request of the conversation."""
+        self._n_agreed = None
         if self._sequence is not None:
             self._sequence.release()
             self._sequence = None

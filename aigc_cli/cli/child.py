@@ -21,6 +21,7 @@ from aigc_cli.cli.context import AppContext
 from aigc_cli.cli.terminal_mode import terminal_lent
 from aigc_cli.errors import UsageError
 from aigc_cli.render.console import Sanitizer
+from aigc_cli.tasks.ctrl_c import Release, ctrl_c_held_back
 
 _CHUNK_BYTES = 65_536
 _LOOK_S = 0.05  # how often to look whether it ended: a child of its own may keep the pipe open
@@ -80,9 +81,9 @@ def run_child(
         UsageError: there is no such program, or it may not be run.
     """
     tail = _Tail(app, n_kept)
-    with terminal_lent(app) as has_terminal:
+    with terminal_lent(app) as has_terminal, ctrl_c_held_back() as release:
         with _started(argv, cwd, env, app.stdin if has_terminal else None) as process:
-            ending = _follow(app, process, tail, limit_s)
+            ending = _follow(app, process, tail, limit_s, release)
             _take_in_rest(app, process, tail)
         tail.end()
     code = process.returncode
@@ -142,11 +143,16 @@ def _started(
 
 
 def _follow(
-    app: AppContext, process: "subprocess.Popen[bytes]", tail: _Tail, limit_s: float | None
+    app: AppContext,
+    process: "subprocess.Popen[bytes]",
+    tail: _Tail,
+    limit_s: float | None,
+    release: Release,
 ) -> Ending:
     """Take in the output until the program ends, by itself or not."""
     deadline = None if limit_s is None else app.clock() + limit_s
     try:
+        release()
         while process.poll() is None:
             _take_in(process, tail, _LOOK_S)
             if deadline is not None and app.clock() > deadline:

@@ -19,6 +19,7 @@ from shutil import which
 from typing import IO
 
 from aigc_cli.errors import UsageError
+from aigc_cli.tasks.ctrl_c import ctrl_c_held_back
 
 _LAUNCHER = Path(__file__).with_name("sandbox_launcher.py")
 _LOOK_S = 0.1  # how often the number of processes is looked at
@@ -112,21 +113,18 @@ def run_limited(
     if program is None:
         raise UsageError(f"no program {argv[0]!r}", "is it installed and on PATH?")
     line = [*_isolated(isolation, folder, start or folder), *_limited(limits), program, *argv[1:]]
-    process = subprocess.Popen(
-        line, cwd=start or folder, env=dict(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("a program is started with pipes")
-    reader = _Reader(process.stdout, limits.output_bytes)
-    writer = threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True)
-    try:
-        writer.start()
-        reader.start()
-        ending = _wait(process, limits)
-    finally:
-        _end_group(process)
-        reader.join(_DRAIN_S)
+    with ctrl_c_held_back() as release:
+        process = subprocess.Popen(
+            line, cwd=start or folder, env=dict(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        reader = _connected(process, stdin, limits.output_bytes)
+        try:
+            release()
+            ending = _wait(process, limits)
+        finally:
+            _end_group(process)
+            reader.join(_DRAIN_S)
     code = process.returncode
     text = bytes(reader.kept).decode("utf-8", "replace")
     return Ran(code if code >= 0 else 128 - code, ending, text, reader.is_cut)
@@ -188,6 +186,16 @@ def _limited(limits: Limits) -> list[str]:
     if sys.platform == "win32" or not any(values):
         return []
     return [sys.executable, "-I", "-S", str(_LAUNCHER), *(str(value or "") for value in values)]
+
+
+def _connected(process: "subprocess.Popen[bytes]", stdin: bytes, n_kept: int) -> "_Reader":
+    """Feed it and read what it says, both meanwhile."""
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("a program is started with pipes")
+    reader = _Reader(process.stdout, n_kept)
+    reader.start()
+    threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True).start()
+    return reader
 
 
 def _wait(process: "subprocess.Popen[bytes]", limits: Limits) -> Ending:

@@ -264,7 +264,7 @@ def test_ctrl_c_while_a_check_runs_ends_it_and_keeps_the_draft() -> None:
     while not Path("begun").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=30)
+    _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert b"Traceback" not in errors
     assert files() == {"begun", "x.py.draft"}

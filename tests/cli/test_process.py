@@ -32,18 +32,16 @@ def run_piped(argv: list[str], env: Mapping[str, str] | None = None) -> subproce
 
 
 def test_a_reader_that_goes_away_stops_the_reply_quietly(tmp_path: Path) -> None:
-    argv = scripted_argv(tmp_path, replies=["line\n" * 400], delay_s=0.05)
+    argv = scripted_argv(tmp_path, replies=["line\n" * 4000], delay_s=0.05)
     shell = 'set -o pipefail; "$@" | head -1'
-    started = time.monotonic()
     done = subprocess.run(
         ["bash", "-c", shell, "bash", *argv, "hi"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=60,
+        timeout=100,  # an engine that goes on for nobody takes twice as long
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (141, b"line\n", b"")
-    assert time.monotonic() - started < 10, "the engine went on for nobody"
 
 
 @pytest.mark.parametrize("line", [["--version"], ["--help"], ["hi"], ["hi", "--json"], ["config", "show"]])
@@ -86,7 +84,7 @@ def test_ctrl_c_ends_a_reply_at_once(tmp_path: Path, knobs: dict[str, float]) ->
     process = subprocess.Popen(
         [*argv, "hi", "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (tmp_path / "script.json.requests").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.2)
@@ -105,7 +103,7 @@ def test_what_was_said_before_ctrl_c_stays(tmp_path: Path) -> None:
     assert process.stdout is not None
     first = process.stdout.read(10)
     process.send_signal(signal.SIGINT)
-    rest, err = process.communicate(timeout=30)
+    rest, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert (first + rest).startswith(b"word word")
     assert b"Traceback" not in err
@@ -119,7 +117,7 @@ def test_ctrl_c_while_it_waits_for_input_exits_with_130(tmp_path: Path) -> None:
     assert process.stderr is not None
     process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    assert process.wait(60) == 130
     assert process.stderr.read() == b""
     process.communicate()
 
@@ -148,7 +146,7 @@ def at_a_terminal(argv: list[str], env: Mapping[str, str] | None = None) -> byte
             break
         shown += piece
     os.close(parent)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     return shown
 
 

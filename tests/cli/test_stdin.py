@@ -64,7 +64,7 @@ def test_content_that_looks_like_a_fence_stays_inside_its_block(aigc: CommandLin
 def test_a_closed_standard_input_is_as_if_there_were_none(tmp_path: Path, redirection: str) -> None:
     argv = scripted_argv(tmp_path, replies=["ok"])
     shell = ["sh", "-c", f'"$@" {redirection}', "sh", *argv, "hi"]
-    done = subprocess.run(shell, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(shell, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"ok", b"")
     assert asked(tmp_path) == "hi"
 
@@ -77,8 +77,8 @@ def test_a_pipe_that_nobody_writes_to_is_told_after_a_second_and_goes_on_when_cl
     line = process.stderr.readline()
     assert line.startswith(WAITING)
     assert b"--no-stdin" in line
-    assert 0.9 < time.monotonic() - started < 8  # the second, and a slow machine's start
-    out, _ = process.communicate(b"late", timeout=30)
+    assert time.monotonic() - started > 0.9
+    out, _ = process.communicate(b"late", timeout=60)
     assert (process.returncode, out) == (0, b"ok")
     assert "late" in asked(tmp_path)
 
@@ -90,7 +90,7 @@ def test_no_stdin_does_not_wait_for_such_a_pipe(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.read() == b"ok"
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_dash_at_a_terminal_says_how_to_end_the_input(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_dash_at_a_terminal_says_how_to_end_the_input(tmp_path: Path) -> None:
         assert line.startswith(WAITING)
         assert b"Ctrl-D" in line
         os.write(parent, b"some text\n\x04")
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     os.close(parent)
     assert asked(tmp_path) == "stdin:\n```\nsome text\n```\n\nsummarise"
 
@@ -111,7 +111,7 @@ def test_a_dash_at_a_terminal_says_how_to_end_the_input(tmp_path: Path) -> None:
 def test_a_named_pipe_can_be_attached(tmp_path: Path) -> None:
     argv = scripted_argv(tmp_path, replies=["ok"])
     shell = ["bash", "-c", '"$@" -f <(echo substituted)', "bash", *argv, "--no-stdin", "what"]
-    assert subprocess.run(shell, timeout=30, check=False).returncode == 0
+    assert subprocess.run(shell, timeout=60, check=False).returncode == 0
     assert "substituted" in asked(tmp_path)
 
 

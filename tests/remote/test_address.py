@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aigc_cli.engine.address import Secret
+from aigc_cli.engine.connection import Timeouts
 from aigc_cli.errors import AigcError, ConfigError, EngineError
 from tests.remote.engines import chat, engine_at, text_of
 from tests.remote.replaying_server import ReplayingServer, delta, finish, models, stream
@@ -51,7 +52,7 @@ def test_a_key_that_would_be_two_headers() -> None:
 
 def test_https_where_there_is_only_http() -> None:
     with ReplayingServer.on_tcp({}) as server, pytest.raises(AigcError, match="no TLS connection"):
-        _ = engine_at(server.url.replace("http:", "https:")).info
+        _ = engine_at(server.url.replace("http:", "https:"), timeouts=Timeouts(0.5, 0.5, 0.5)).info
 
 
 def test_a_certificate_that_nobody_signed(tmp_path: Path) -> None:

@@ -59,6 +59,14 @@ def processes_in(folder: Path) -> list[psutil.Process]:
     return [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(folder)]
 
 
+def left_in(folder: Path) -> list[psutil.Process]:
+    """The processes there that do not go: one that was killed needs the processor once more."""
+    deadline = time.monotonic() + 30
+    while (left := processes_in(folder)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
 @isolated
 def test_a_program_gets_its_input_and_its_output_and_exit_code_come_back(
     folder: Path, isolation: Isolation
@@ -101,7 +109,7 @@ def test_a_fork_bomb_is_bounded_and_none_of_it_is_left(folder: Path, isolation: 
     )
     ran = run(folder, code, isolation, wall_s=4)
     assert ran.exit_code != 0
-    assert processes_in(folder) == []
+    assert left_in(folder) == []
 
 
 @really_isolated
@@ -128,10 +136,7 @@ def test_a_process_that_leaves_its_group_ends_with_the_isolation(folder: Path) -
         "while not os.path.exists('started'): time.sleep(0.01)\n"
     )
     assert run(folder, code, ISOLATIONS[-1]).exit_code == 0
-    deadline = time.monotonic() + 30
-    while (left := processes_in(folder)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left == []
+    assert left_in(folder) == []
 
 
 def test_ctrl_c_while_it_runs_ends_it(folder: Path) -> None:
@@ -142,7 +147,19 @@ def test_ctrl_c_while_it_runs_ends_it(folder: Path) -> None:
             run(folder, code)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert processes_in(folder) == []
+    assert left_in(folder) == []
+
+
+def test_ctrl_c_while_it_is_being_started_ends_it_too(folder: Path) -> None:
+    press = ["sh", "-c", f"kill -INT {os.getpid()}; exec sleep 77"]  # at once: the start is hardly done
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for _ in range(30):
+            with pytest.raises(KeyboardInterrupt):
+                run_limited(press, folder=folder, env={"PATH": PATH or ""}, limits=Limits(wall_s=60))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert left_in(folder) == []
 
 
 def test_a_program_that_is_not_there_is_told(folder: Path) -> None:

@@ -154,7 +154,7 @@ def test_ctrl_c_while_it_is_being_started_ends_it_too(folder: Path) -> None:
     press = ["sh", "-c", f"kill -INT {os.getpid()}; exec sleep 77"]  # at once: the start is hardly done
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        for _ in range(30):
+        for _ in range(15):
             with pytest.raises(KeyboardInterrupt):
                 run_limited(press, folder=folder, env={"PATH": PATH or ""}, limits=Limits(wall_s=60))
     finally:

@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.home import AIGC, Home, run_s
-from benchmarks.results import Row, at_least
+from benchmarks.results import Bar, Row, at_least
 from benchmarks.rivals import BENCH, BENCH_SAME, SERVER, Rival, bench_rate, compare, llama_server
 from benchmarks.terminal import run_in_terminal
 
 N_PROMPT = 1024
 N_REPLY = 128
+TUNING_S = 50
 FUNCTION = "def merge(first, second):\n    result = sorted(first + second)\n    return result\n\n"
 LONG_ANSWER = "Explain in detail, with examples in Python, how a hash table works and when it is slow."
 
@@ -23,7 +24,13 @@ def _empty_cache(home: Home) -> None:
 
 def prefill(home: Home) -> Iterator[Row]:
     """Reading a file of a thousand tokens that nobody read before, by the engine in the background."""
+    yield _reading(home, "prefill", "reading a prompt")
+    home.run("models", "tune", str(home.model), "--limit", f"{TUNING_S}")
+    yield _reading(home, "tuned prefill", "the same after `aigc models tune`", at_least(1.3, BENCH))
+    home.run("models", "tune", str(home.model), "--forget")
 
+
+def _reading(home: Home, name: str, what: str, *bars: Bar) -> Row:
     def read() -> tuple[int, float]:
         _empty_cache(home)
         question = home.question()  # in front of the file too: nothing behind it is in a cache
@@ -37,9 +44,9 @@ def prefill(home: Home) -> Iterator[Row]:
         Rival(BENCH, "llama-bench", lambda path: bench_rate(home, path, *words)),
         Rival(BENCH_SAME, "llama-bench", lambda path: bench_rate(home, path, *words, *home.same_settings())),
     ]
-    note = f"{n_read:,} tokens by `aigc`, {N_PROMPT:,} by llama-bench"
-    row = Row("prefill", "reading a prompt", "tokens/s", {}, (at_least(1.3, BENCH),), note=note)
-    yield compare(row, home.few, lambda: read()[1], rivals)
+    setting = " ".join(home.same_settings())
+    note = f"{n_read:,} tokens by `aigc`, {N_PROMPT:,} by llama-bench; `{setting}`"
+    return compare(Row(name, what, "tokens/s", {}, bars, note=note), home.few, lambda: read()[1], rivals)
 
 
 def decode(home: Home) -> Iterator[Row]:

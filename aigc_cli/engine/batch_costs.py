@@ -11,7 +11,7 @@ from collections.abc import Mapping
 # so 8 cost nearly as much as 16. A GPU is found to be cheaper at the first draft. 64 would be no slower than
 # 63, but from there on llama.cpp's flash attention takes a kernel that rounds ten times more coarsely (logits
 # of 32-bit weights: 0.01 off).
-PRIOR_COSTS = {1: 1.0, 2: 1.5, 3: 1.9, 4: 2.4, 6: 3.3, 8: 5.6, 16: 6.2, 24: 8.3, 32: 9.5, 48: 12.8, 63: 16.0}
+PRIOR_COSTS = {1: 1.0, 2: 2.0, 3: 2.5, 4: 3.1, 6: 4.3, 8: 7.0, 16: 7.6, 24: 9.8, 32: 10.4, 48: 13.8, 63: 17.0}
 SIZES = tuple(PRIOR_COSTS)
 NEWEST_SHARE = 0.2  # of the newest measurement in the running mean
 
@@ -33,6 +33,12 @@ class BatchCosts:
         self._seconds: dict[int, float] = {}  # running means
         self._counts: Counter[int] = Counter()
         self._prior = _prior({size: steps[size] for size in SIZES if size in steps} if steps else {})
+        self._was_measured = bool(steps)
+
+    @property
+    def are_guessed(self) -> bool:
+        """Whether no batch of several tokens was measured yet, now or before."""
+        return not self._was_measured and self._counts.keys() <= {1}
 
     def note(self, n_rows: int, seconds: float) -> None:
         """Take a measurement."""

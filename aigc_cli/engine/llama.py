@@ -26,6 +26,7 @@ from aigc_cli.engine.sampler import (
     ConstrainedSampler,
     GreedySampler,
     Sampler,
+    TopSampler,
     for_candidate,
     unconstrained_sampler,
 )
@@ -258,7 +259,7 @@ class LlamaEngine:
 
     def _sampler(
         self, request: Request, number: int
-    ) -> tuple[Sampler | GreedySampler | ConstrainedSampler, int]:
+    ) -> tuple[Sampler | GreedySampler | TopSampler | ConstrainedSampler, int]:
         """A candidate's sampler, and how many tokens it needs to bring its reply to an end."""
         sampling = for_candidate(request.sampling, number)
         match request.constraint:

@@ -18,6 +18,7 @@ PRIOR_SHARES = (0.15, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
 PRIOR_WEIGHTS = (2.0, 3.0, 4.0, 4.0, 6.0, 8.0, 16.0)
 USUAL_NEWEST_SHARE = 0.05
 WORTH_IT = 1.05  # expected gain in speed from which the small model is asked
+TRIAL = 3  # tokens of the first draft, from which one learns what batches cost here
 # A prompt that the small model has not read is read once the reply is so much longer, in steps of the large
 # one: a short reply would not pay for it.
 READ_SHARE = 0.25
@@ -176,6 +177,8 @@ class ModelDrafter:
             chance *= share
             expected += chance
             values.append(expected)
+        if self._costs.are_guessed:
+            return draft
         # What was asked is paid for; now only the batch counts.
         n_best = max(range(len(values)), key=lambda n: values[n] / self._costs.in_steps(n + 1))
         del self._probabilities[n_best:]
@@ -183,6 +186,8 @@ class ModelDrafter:
 
     def _goes_on(self, n: int, chance: float, expected: float, most: int) -> bool:
         """Whether a draft of n tokens should get longer, as far as can be told before its next token."""
+        if self._costs.are_guessed:
+            return n < min(TRIAL, most)
         step, usual = self._in_steps(self._step_s, self._model.relative_size), self._usual.value or 0.0
         now = expected / (self._costs.in_steps(n + 1) + n * step)
         best = 0.0

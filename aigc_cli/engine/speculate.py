@@ -21,7 +21,7 @@ WORTH_IT = 1.1  # expected gain in speed from which a draft is tried
 # What wrong drafts may cost: this share of the time so far, and at first so many steps. Steps that were won
 # can be lost again.
 TOLERATED_LOSS = 0.01
-GRACE, GRACE_FOR_PREDICTION = 7.0, 32.0
+GRACE, GRACE_FOR_PREDICTION = 4.0, 32.0
 GRACE_FOR_MODEL = 2.0  # a small model has to be asked before one knows what it is worth
 
 
@@ -95,7 +95,8 @@ class Speculation:
         if self._asked and self._model_drafter is not None:
             self._model_drafter.note(n_drawn - 1)
         if n_draft:
-            self._won += n_drawn - self._costs.in_steps(n_draft + 1)
+            took = self._costs.steps_in(seconds) or self._costs.in_steps(n_draft + 1)
+            self._won += n_drawn - took
 
 
 def decode_with_drafts(

@@ -16,7 +16,7 @@ from aigc_cli.engine.draft_model import DraftModel
 from aigc_cli.engine.engine_options import DraftOptions, EngineOptions
 from aigc_cli.engine.evaluation import Aborted
 from aigc_cli.engine.llama import LlamaEngine
-from aigc_cli.engine.model_drafter import MOST_UNREAD, READ_AT_ONCE, ModelDrafter
+from aigc_cli.engine.model_drafter import MOST_UNREAD, READ_AT_ONCE, TRIAL, ModelDrafter
 from aigc_cli.engine.reply import Limits, Reply
 from aigc_cli.engine.speculate import Speculation
 from aigc_cli.events import Done, FinishReason
@@ -29,6 +29,9 @@ SAID = "".join(chr(0x4E00 + 7 * n % 3000) for n in range(400))  # nothing in it 
 SAMPLED = Sampling(temperature=0.9, top_k=40, max_tokens=120)
 SURE = 8.0  # a random model is unsure, and a model that is unsure is not asked
 OpenPair = Callable[..., LlamaEngine]
+
+
+CHEAP = {size: 1 + 0.1 * (size - 1) for size in SIZES}
 
 
 class Clock:
@@ -136,6 +139,18 @@ def test_drafts_are_short_where_batches_are_dear() -> None:
     assert seconds < len(SAID)
 
 
+def test_a_first_draft_finds_out_what_batches_cost() -> None:
+    clock = Clock()
+    guesser = Guesser(clock, SAID, right=1, sure=0.99)
+    drafter = ModelDrafter(guesser, costs := BatchCosts(), clock)
+    assert len(drafter.draft([], [ord(SAID[0])], 50)) == TRIAL
+    costs.note(1, 1.0)
+    costs.note(1 + TRIAL, 4.0)  # a batch saves nothing
+    assert not drafter.draft([], [ord(SAID[0])], 50)
+    costs = BatchCosts(CHEAP)  # known before
+    assert len(ModelDrafter(guesser, costs, clock).draft([], [ord(SAID[0])], 50)) > TRIAL
+
+
 def test_what_it_is_unsure_of_is_not_drafted() -> None:
     unsure, _, _, _ = decode(SAID[:60], right=0.1, sure=0.2)
     sure, _, _, _ = decode(SAID[:60], right=0.1, sure=0.9)
@@ -172,7 +187,7 @@ def open_pair(tmp_path: Path) -> Iterator[OpenPair]:
 
     def open_one(small: Path | None = large, n_ctx: int = N_CTX) -> LlamaEngine:
         draft = DraftOptions(small, small.stem, n_ctx, 1, 0.1) if small else None
-        options = EngineOptions(large, "large", N_CTX, 1, guard_loops=False, draft=draft)
+        options = EngineOptions(large, "large", N_CTX, 1, guard_loops=False, draft=draft, batch_steps=CHEAP)
         engines.append(LlamaEngine(options, lambda: 0.0))
         return engines[-1]
 
@@ -273,7 +288,9 @@ def test_a_draft_model_stops_at_once_when_told(tmp_path: Path) -> None:
 def test_a_real_small_model_is_often_right_about_a_real_large_one(real_model: Callable[[str], Path]) -> None:
     large, small = real_model("qwen2.5-coder-1.5b"), real_model("qwen2.5-coder-0.5b")
     draft = DraftOptions(small, small.stem, 2048, 2, 0.1)
-    engine = LlamaEngine(EngineOptions(large, large.stem, 2048, 2, draft=draft), lambda: 0.0)
+    engine = LlamaEngine(
+        EngineOptions(large, large.stem, 2048, 2, draft=draft, batch_steps=CHEAP), lambda: 0.0
+    )
     with closing(engine):
         wait_for_the_small_one(engine)
         request = ask("Write a Python function that merges two sorted lists.")

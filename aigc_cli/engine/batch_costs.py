@@ -34,6 +34,7 @@ class BatchCosts:
         self._counts: Counter[int] = Counter()
         self._prior = _prior({size: steps[size] for size in SIZES if size in steps} if steps else {})
         self._was_measured = bool(steps)
+        self._in_steps: dict[int, float] = {}  # by size, as far as asked for since the last measurement
 
     @property
     def are_guessed(self) -> bool:
@@ -42,6 +43,7 @@ class BatchCosts:
 
     def note(self, n_rows: int, seconds: float) -> None:
         """Take a measurement."""
+        self._in_steps.clear()
         size = self._size(n_rows)
         self._counts[size] += 1
         mean = self._seconds.get(size, seconds)
@@ -51,6 +53,11 @@ class BatchCosts:
     def in_steps(self, n_rows: int) -> float:
         """What a batch costs, in evaluations of a single token."""
         size = self._size(n_rows)
+        if size not in self._in_steps:
+            self._in_steps[size] = self._estimate(size)
+        return self._in_steps[size]
+
+    def _estimate(self, size: int) -> float:
         if size == 1 or not self._seconds.get(1):
             return self._prior[size]
         # How much dearer than guessed the batches of other sizes are says what to expect of this one, and

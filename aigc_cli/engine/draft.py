@@ -25,22 +25,52 @@ CONTEXT_PRIOR = (0.2, 0.3, 0.4, 0.6, 0.75, 0.93, 0.96)
 CHANGE_PRIOR, CHANGE_WEIGHT, EVEN = 0.6, 1.5, 0.5
 
 
+class HitRates:
+    """The share of right guesses by level: of whatever tells how far a guess can be trusted."""
+
+    def __init__(self, prior: Sequence[float], weights: Sequence[float], memory: float = 1.0) -> None:
+        """Begin with expectations.
+
+        Args:
+            prior: a share for each level.
+            weights: how many guesses each of these shares counts as.
+            memory: what an older guess counts for, when another one of its level comes.
+        """
+        self._hits = [share * weight for share, weight in zip(prior, weights, strict=True)]
+        self._guesses = list(weights)
+        self._memory = memory
+
+    def note(self, level: int, *, hit: bool) -> None:
+        """Take what came of a guess."""
+        self._guesses[level] = self._guesses[level] * self._memory + 1
+        self._hits[level] = self._hits[level] * self._memory + hit
+
+    def share(self, level: int) -> float:
+        """How likely a guess of this level is right."""
+        return self._hits[level] / self._guesses[level]
+
+    @property
+    def mean(self) -> float:
+        """How likely a guess is right whose level is not known."""
+        return sum(self._hits) / sum(self._guesses)
+
+
 class _Trust:
     """The share of right guesses by the length of the agreement before."""
 
     def __init__(self, prior: Sequence[float]) -> None:
-        self._hits = [share * PRIOR_WEIGHT for share in prior]
-        self._guesses = [PRIOR_WEIGHT] * len(prior)
+        self._highest = len(prior) - 1
+        self._rates = HitRates(prior, [PRIOR_WEIGHT] * len(prior))
 
     def note(self, agreed: int, *, hit: bool) -> None:
-        level = min(agreed.bit_length(), len(self._hits) - 1)
-        self._guesses[level] += 1
-        self._hits[level] += hit
+        self._rates.note(self._level(agreed), hit=hit)
 
     def share(self, agreed: int) -> float:
         """How likely the next guess is right when those before it were."""
-        level = min(agreed.bit_length(), len(self._hits) - 1)
-        return self._hits[level] / self._guesses[level]
+        return self._rates.share(self._level(agreed))
+
+    def _level(self, agreed: int) -> int:
+        return min(agreed.bit_length(), self._highest)
 
 
 @dataclass(slots=True)

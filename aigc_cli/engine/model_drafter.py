@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aigc_cli.engine.batch_costs import NEWEST_SHARE, SIZES, BatchCosts
+from aigc_cli.engine.draft import HitRates
 
 # Shares of right guesses to begin with, by the small model's probability (from 0, .3, .5, …), and how many
 # guesses these shares count as: it is sure of most tokens.
 EDGES = (0.3, 0.5, 0.7, 0.85, 0.95, 0.99)
 PRIOR_SHARES = (0.15, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
 PRIOR_WEIGHTS = (2.0, 3.0, 4.0, 4.0, 6.0, 8.0, 16.0)
+MEMORY = 0.99  # what an older guess counts for, when a newer one as sure comes: texts differ
 USUAL_NEWEST_SHARE = 0.05
 WORTH_IT = 1.05  # expected gain in speed from which the small model is asked
 TRIAL = 3  # tokens of the first draft, from which one learns what batches cost here
@@ -23,9 +25,7 @@ TRIAL = 3  # tokens of the first draft, from which one learns what batches cost 
 # one: a short reply would not pay for it.
 READ_SHARE = 0.25
 MOST_UNREAD = 8  # tokens that are read in any case: what came since the last draft
-READ_AT_ONCE = (
-    64  # tokens of a prompt, between two steps of the large model, so that the reply does not pause
-)
+READ_AT_ONCE = 64  # tokens of a prompt between two steps of the large model: the reply must not pause
 
 
 class SmallModel(Protocol):
@@ -64,36 +64,6 @@ class SmallModel(Protocol):
 
 
 @dataclass(slots=True)
-class Acceptance:
-    """How often guesses of a small model were right, by the probability that it gave them."""
-
-    hits: list[float]
-    guesses: list[float]
-
-    @classmethod
-    def expected(cls) -> "Acceptance":
-        """Before any was verified."""
-        hits = [share * weight for share, weight in zip(PRIOR_SHARES, PRIOR_WEIGHTS, strict=True)]
-        return cls(hits, list(PRIOR_WEIGHTS))
-
-    def note(self, probability: float, *, hit: bool) -> None:
-        """Take what came of a guess. Old ones count for less and less: texts differ."""
-        level = bisect_right(EDGES, probability)
-        self.hits[level] = self.hits[level] * 0.99 + hit
-        self.guesses[level] = self.guesses[level] * 0.99 + 1
-
-    def share(self, probability: float) -> float:
-        """How likely a guess of this probability is right."""
-        level = bisect_right(EDGES, probability)
-        return self.hits[level] / self.guesses[level]
-
-    @property
-    def mean(self) -> float:
-        """How likely the guesses that were drafted are right."""
-        return sum(self.hits) / sum(self.guesses)
-
-
-@dataclass(slots=True)
 class _Mean:
     """A running mean in which the newest values count most."""
 
@@ -111,7 +81,7 @@ class ModelDrafter:
         self._model = model
         self._costs = costs
         self._clock = clock
-        self._acceptance = Acceptance.expected()
+        self._acceptance = HitRates(PRIOR_SHARES, PRIOR_WEIGHTS, MEMORY)
         self._step_s, self._read_s = _Mean(), _Mean()  # seconds a token: one by one, and many at once
         # How likely a guess is right before its probability is known; those that were not drafted count too.
         self._usual = _Mean(self._acceptance.mean, USUAL_NEWEST_SHARE)
@@ -136,10 +106,9 @@ class ModelDrafter:
         n_unread = self._model.n_unread(tokens)
         share_of_a_batch = self._costs.in_steps(SIZES[-1]) / SIZES[-1]
         price = n_unread * self._in_steps(self._read_s, self._model.relative_size * share_of_a_batch)
-        if n_unread > MOST_UNREAD and price > READ_SHARE * len(reply):
-            return []
         if n_unread > MOST_UNREAD:
-            self._catch_up(tokens[: len(tokens) - n_unread + READ_AT_ONCE], min(n_unread, READ_AT_ONCE))
+            if price <= READ_SHARE * len(reply):
+                self._catch_up(tokens[: len(tokens) - n_unread + READ_AT_ONCE], min(n_unread, READ_AT_ONCE))
             return []
         started = self._clock()
         self._model.read(tokens)
@@ -157,7 +126,7 @@ class ModelDrafter:
     def note(self, n_accepted: int) -> None:
         """Take how many tokens of the last draft the large model drew too."""
         for index, probability in enumerate(self._probabilities[: n_accepted + 1]):
-            self._acceptance.note(probability, hit=index < n_accepted)
+            self._acceptance.note(bisect_right(EDGES, probability), hit=index < n_accepted)
 
     def _ask(self, most: int) -> list[int]:
         draft: list[int] = []
@@ -172,7 +141,7 @@ class ModelDrafter:
                 self._step_s.note(self._clock() - started)
             draft.append(token)
             self._probabilities.append(probability)
-            share = self._acceptance.share(probability)
+            share = self._acceptance.share(bisect_right(EDGES, probability))
             self._usual.note(share)
             chance *= share
             expected += chance

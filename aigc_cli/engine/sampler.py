@@ -148,7 +148,23 @@ def _looks_at_all(sampling: Sampling) -> bool:
     return sampling.infill or sampling.dry_multiplier > 0
 
 
-class TopSampler:
+class _FreeChain:
+    """A native chain for free text, which it owns."""
+
+    def __init__(self, model: Model, sampling: Sampling) -> None:
+        self._chain = build_chain(model, sampling)
+
+    def finish_soon(self) -> None:
+        """Nothing can be done to end free text early."""
+
+    def close(self) -> None:
+        """Free the native samplers. Closing twice is harmless."""
+        if self._chain:
+            lib.llama_sampler_free(self._chain)
+            self._chain = None
+
+
+class TopSampler(_FreeChain):
     """Draws from the k highest logits, as the native chain with top-k does.
 
     Penalties are for tokens that were drawn lately, and top-k leaves few candidates: both are found where
@@ -162,7 +178,7 @@ class TopSampler:
         self._sampling = sampling
         self._recent: deque[int] = deque(maxlen=sampling.repeat_last_n if _has_penalties(sampling) else 0)
         none = replace(sampling, repeat_penalty=1.0, frequency_penalty=0.0, presence_penalty=0.0)
-        self._chain = build_chain(model, none)
+        super().__init__(model, none)
 
     def sample(self, context: Any, row: int = LAST_ROW) -> int:
         """The token that follows the one evaluated in this row of the last batch."""
@@ -191,34 +207,13 @@ class TopSampler:
         frequency, presence = self._sampling.frequency_penalty, self._sampling.presence_penalty
         return lower - (counts * np.float32(frequency) + np.float32(presence))
 
-    def finish_soon(self) -> None:
-        """Nothing can be done to end free text early."""
 
-    def close(self) -> None:
-        """Free the native samplers. Closing twice is harmless."""
-        if self._chain:
-            lib.llama_sampler_free(self._chain)
-            self._chain = None
-
-
-class Sampler:
+class Sampler(_FreeChain):
     """Draws tokens from the logits of a context. Free it with `close`."""
-
-    def __init__(self, model: Model, sampling: Sampling) -> None:
-        self._chain = build_chain(model, sampling)
 
     def sample(self, context: Any, row: int = LAST_ROW) -> int:
         """The token that follows the one evaluated in this row of the last batch."""
         return int(lib.llama_sampler_sample(self._chain, context, row))
-
-    def finish_soon(self) -> None:
-        """Nothing can be done to end free text early."""
-
-    def close(self) -> None:
-        """Free the native samplers. Closing twice is harmless."""
-        if self._chain:
-            lib.llama_sampler_free(self._chain)
-            self._chain = None
 
 
 class ConstrainedSampler:

@@ -45,7 +45,7 @@ class Speculation:
         """
         self._costs = costs
         self._model_drafter = model_drafter
-        self._asked = False  # whether the last draft is the small model's
+        self._asked: ModelDrafter | None = None  # whose the last draft is, when it is a small model's
         self._prediction = prediction
         self._prompt = prompt
         self._won = 0.0  # steps that drafts have saved so far; below 0: lost
@@ -62,10 +62,10 @@ class Speculation:
             self._drafter.push(token)
         self._n_seen = len(reply.tokens)
         length = self._length(self._drafter, reply)
-        self._asked = not length and self._model_drafter is not None and self._may_ask(reply)
-        if self._asked and self._model_drafter is not None:
-            draft = self._model_drafter.draft(self._prompt, reply.tokens, reply.n_left - 1)
-            self._won -= self._model_drafter.cost
+        self._asked = None if length or not self._may_ask(reply) else self._model_drafter
+        if self._asked:
+            draft = self._asked.draft(self._prompt, reply.tokens, reply.n_left - 1)
+            self._won -= self._asked.cost
             return draft
         return self._drafter.draft(length)
 
@@ -92,8 +92,8 @@ class Speculation:
     def measured(self, n_draft: int, n_drawn: int, seconds: float) -> None:
         """Take what a batch cost and brought."""
         self._costs.note(n_draft + 1, seconds)
-        if self._asked and self._model_drafter is not None:
-            self._model_drafter.note(n_drawn - 1)
+        if self._asked:
+            self._asked.note(n_drawn - 1)
         if n_draft:
             took = self._costs.steps_in(seconds) or self._costs.in_steps(n_draft + 1)
             self._won += n_drawn - took

@@ -7,9 +7,9 @@ import numpy as np
 
 from aigc_cli.engine.context import Context, ContextOptions
 from aigc_cli.engine.engine_options import DraftOptions
-from aigc_cli.engine.library import lib
 from aigc_cli.engine.loading import ModelLoading
-from aigc_cli.engine.logprobs import log_sum_exp
+from aigc_cli.engine.logprobs import log_sum_exp, logits_after
+from aigc_cli.engine.reply import LAST_ROW
 from aigc_cli.engine.sequence import UBATCH
 from aigc_cli.errors import ModelError
 
@@ -106,7 +106,7 @@ class DraftModel:
 
     def best(self) -> tuple[int, float]:
         """The most probable token after all that it holds, and its probability."""
-        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(self._ready.handle, -1), self._scratch.shape)
+        logits = logits_after(self._ready.handle, LAST_ROW, self._scratch.size)
         token = int(logits[: self._n_vocab].argmax())
         return token, float(np.exp(float(logits[token]) - log_sum_exp(logits, self._scratch)))
 

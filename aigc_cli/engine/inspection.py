@@ -18,7 +18,7 @@ from aigc_cli.engine.evaluation import Aborted
 from aigc_cli.engine.graph_tap import GraphTap
 from aigc_cli.engine.lens import RESIDUAL, find_head, require_same_head, unsupported
 from aigc_cli.engine.library import lib
-from aigc_cli.engine.logprobs import highest
+from aigc_cli.engine.logprobs import highest, logits_after
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.reply import LAST_ROW
 from aigc_cli.engine.sequence import UBATCH, TokenSequence
@@ -221,9 +221,7 @@ class Inspector:
                 chunk = tokens[first : first + UBATCH]
                 expect(len(sequence.held), len(chunk))
                 sequence.evaluate(chunk)
-            return np.ctypeslib.as_array(
-                lib.llama_get_logits_ith(sequence.handle, LAST_ROW), (self.model.n_vocab,)
-            ).copy()
+            return logits_after(sequence.handle, LAST_ROW, self.model.n_vocab).copy()
 
         return self._run(work)
 

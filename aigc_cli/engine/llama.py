@@ -21,6 +21,7 @@ from aigc_cli.engine.kv_store import KvStore
 from aigc_cli.engine.loading import ModelLoading
 from aigc_cli.engine.logprobs import LogprobReader
 from aigc_cli.engine.model import Model
+from aigc_cli.engine.pace import paced
 from aigc_cli.engine.reply import Limits, Reply
 from aigc_cli.engine.sampler import (
     ConstrainedSampler,
@@ -165,7 +166,8 @@ class LlamaEngine:
             try:
                 speculation = self._speculation(request, prompt, stack)
                 rows = self._context.evaluate_rows
-                yield from Decoding(sequence, replies, rows, self._clock, speculation).run(prompt)
+                decoding = Decoding(sequence, replies, rows, self._clock, speculation)
+                yield from paced(decoding.run(prompt), self._clock)
             finally:
                 self._note(sequence, len(prompt), replies, request)
 

@@ -11,7 +11,7 @@ import numpy as np
 from aigc_cli.engine.base import Sampling
 from aigc_cli.engine.gbnf import check_gbnf
 from aigc_cli.engine.library import lib
-from aigc_cli.engine.logprobs import highest
+from aigc_cli.engine.logprobs import highest, logits_after
 from aigc_cli.engine.model import Model
 from aigc_cli.engine.reply import LAST_ROW
 from aigc_cli.errors import EngineError
@@ -133,7 +133,7 @@ class GreedySampler:
 
     def sample(self, context: Any, row: int = LAST_ROW) -> int:
         """The token that follows the one evaluated in this row of the last batch."""
-        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, row), (self._model.n_vocab,))
+        logits = logits_after(context, row, self._model.n_vocab)
         return int(logits.argmax())
 
     def finish_soon(self) -> None:
@@ -169,20 +169,26 @@ class TopSampler(_FreeChain):
 
     Penalties are for tokens that were drawn lately, and top-k leaves few candidates: both are found where
     the logits are. The native chain lists all candidates and looks each up among the penalized ones, which
-    takes 0.7 ms at 152k tokens; this takes 0.3 ms.
+    takes 0.7 ms at 152k tokens; this takes 0.3 ms. After an evaluation the caches are full of weights, and
+    each call of numpy or ctypes waits for memory: there are few of them here.
     """
 
     def __init__(self, model: Model, sampling: Sampling) -> None:
         self._n_vocab = model.n_vocab
         self._top_k = min(sampling.top_k, model.n_vocab)
-        self._sampling = sampling
+        self._repeat = float(np.float32(sampling.repeat_penalty))
+        self._frequency = np.float32(sampling.frequency_penalty)
+        self._presence = np.float32(sampling.presence_penalty)
+        self._subtracts = bool(self._frequency or self._presence)
         self._recent: deque[int] = deque(maxlen=sampling.repeat_last_n if _has_penalties(sampling) else 0)
+        self._candidates = np.zeros(self._top_k, dtype=CANDIDATE)
+        self._native = as_native(self._candidates)
         none = replace(sampling, repeat_penalty=1.0, frequency_penalty=0.0, presence_penalty=0.0)
         super().__init__(model, none)
 
     def sample(self, context: Any, row: int = LAST_ROW) -> int:
         """The token that follows the one evaluated in this row of the last batch."""
-        token = self.choose(np.ctypeslib.as_array(lib.llama_get_logits_ith(context, row), (self._n_vocab,)))
+        token = self.choose(logits_after(context, row, self._n_vocab))
         self._recent.append(token)
         return token
 
@@ -191,21 +197,24 @@ class TopSampler(_FreeChain):
         counts = Counter(self._recent)
         ids = np.fromiter(counts, dtype=np.int64, count=len(counts))
         plain = logits[ids]
-        logits[ids] = self._penalized(plain, np.fromiter(counts.values(), np.float32, len(counts)))
-        candidates = np.zeros(self._top_k, dtype=CANDIDATE)
-        candidates["id"] = highest(logits, self._top_k)
-        candidates["logit"] = logits[candidates["id"]]
+        logits[ids] = self._penalized(plain, counts)
+        best = highest(logits, self._top_k)
+        self._candidates["id"] = best
+        self._candidates["logit"] = logits[best]
         logits[ids] = plain
-        array = as_native(candidates)
-        lib.llama_sampler_apply(self._chain, ctypes.byref(array))
-        return int(array.data[array.selected].id)
+        native = self._native  # its samplers cut and reorder the candidates in their place
+        native.size, native.selected, native.sorted = self._top_k, -1, False
+        lib.llama_sampler_apply(self._chain, ctypes.byref(native))
+        return int(native.data[native.selected].id)
 
-    def _penalized(self, logits: Any, counts: Any) -> Any:
-        """Logits of tokens that were drawn so often lately."""
-        repeat = np.float32(self._sampling.repeat_penalty)
-        lower = np.where(logits <= 0, logits * repeat, logits / repeat)
-        frequency, presence = self._sampling.frequency_penalty, self._sampling.presence_penalty
-        return lower - (counts * np.float32(frequency) + np.float32(presence))
+    def _penalized(self, logits: Any, counts: Counter[int]) -> Any:
+        """The logits of tokens that were drawn so often lately."""
+        repeat = self._repeat  # float64 products and quotients round to what they are in float32
+        lower = [logit * repeat if logit <= 0 else logit / repeat for logit in logits.tolist()]
+        if not self._subtracts:
+            return lower
+        drawn = np.fromiter(counts.values(), np.float32, len(counts))
+        return np.asarray(lower, np.float32) - (drawn * self._frequency + self._presence)
 
 
 class Sampler(_FreeChain):
@@ -256,7 +265,7 @@ class ConstrainedSampler:
         Raises:
             EngineError: the grammar allows no token at all.
         """
-        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, row), (self._model.n_vocab,))
+        logits = logits_after(context, row, self._model.n_vocab)
         token = self._closing_token(logits) if self._finishing else None
         if token is None:
             token = self._choose(self._all(logits))

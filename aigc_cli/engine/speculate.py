@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aigc_cli.engine.batch_costs import SIZES, BatchCosts
 from aigc_cli.engine.draft import Drafter
 from aigc_cli.engine.evaluation import TokenCells
+from aigc_cli.engine.pace import merged
 from aigc_cli.engine.reply import Reply
 from aigc_cli.events import Delta
 
@@ -119,12 +120,13 @@ def decode_with_drafts(
         sequence.reserve(n_prompt + n_known + len(draft))
         started = clock()
         sequence.evaluate([reply.tokens[-1], *draft], all_logits=True)
+        drawn: list[Delta] = []
         for row in range(len(draft) + 1):
             delta = reply.draw(sequence.handle, row)
             if row == 0:  # a GPU is waited for when the first logits are read
                 seconds = clock() - started
             if delta:
-                yield delta
+                drawn.append(delta)
             if reply.finish_reason or reply.tokens[-1:] != draft[row : row + 1]:
                 break
         speculation.measured(len(draft), row + 1, seconds)
@@ -132,3 +134,5 @@ def decode_with_drafts(
             reply.n_drafted += len(draft)
             reply.n_accepted += row
             sequence.truncate(n_prompt + n_known + row)
+        if drawn:
+            yield merged(drawn)

@@ -30,6 +30,7 @@ def open_engine(tiny_model: Path) -> Iterator[OpenEngine]:
         speculate: bool = True,
         kv_directory: Path | None = None,
         sha256: str | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> LlamaEngine:
         options = EngineOptions(
             path,
@@ -41,7 +42,7 @@ def open_engine(tiny_model: Path) -> Iterator[OpenEngine]:
             kv_directory=kv_directory,
             sha256=sha256,
         )
-        engines.append(LlamaEngine(options, time.perf_counter))
+        engines.append(LlamaEngine(options, clock))
         return engines[-1]
 
     yield open_one

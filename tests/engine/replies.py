@@ -1,5 +1,8 @@
 """What tests ask engines, and how they read the answers."""
 
+import itertools
+from collections.abc import Callable
+
 from aigc_cli.engine.base import Chat, Constraint, Engine, Message, Request, Sampling
 from aigc_cli.events import Delta, Done, Event
 
@@ -15,6 +18,11 @@ def ask(*contents: str, sampling: Sampling = GREEDY, constraint: Constraint | No
 
 def text_of(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+def ticking() -> Callable[[], float]:
+    """A clock that is a second later whenever one looks: an engine tells each token by itself."""
+    return map(float, itertools.count()).__next__
 
 
 def done_of(events: list[Event]) -> Done:

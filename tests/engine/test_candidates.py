@@ -11,7 +11,7 @@ from aigc_cli.engine.reply import REPLY_ROOM
 from aigc_cli.errors import ContextOverflow
 from aigc_cli.events import Delta, Done, Event, FinishReason, Prefill
 from tests.engine.conftest import OpenEngine
-from tests.engine.replies import ask, reply
+from tests.engine.replies import ask, reply, ticking
 
 SAMPLED = Sampling(temperature=1.5, top_k=0, top_p=1, min_p=0, seed=11, max_tokens=60, stop=("a", "\ufffdh"))
 
@@ -114,7 +114,10 @@ def test_each_candidates_tokens_have_their_own_probabilities(engine: LlamaEngine
 
 
 @pytest.mark.parametrize("interrupt_at", [0, 1, 2, 7, 30])
-def test_an_interruption_ends_every_candidate_that_goes_on(engine: LlamaEngine, interrupt_at: int) -> None:
+def test_an_interruption_ends_every_candidate_that_goes_on(
+    open_engine: OpenEngine, interrupt_at: int
+) -> None:
+    engine = open_engine(clock=ticking())
     events: list[Event] = []
     endless = Sampling(temperature=0)  # a sampled reply might end by itself before it is interrupted
     for event in engine.stream(replace(ask("hello", sampling=endless), candidates=4)):

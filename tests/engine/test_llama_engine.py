@@ -14,7 +14,7 @@ from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.errors import ContextOverflow, EngineError, ModelLoadError, UnsupportedFeature, UsageError
 from aigc_cli.events import Delta, FinishReason
 from tests.engine.conftest import OpenEngine
-from tests.engine.replies import GREEDY, ask, done_of, reply, text_of
+from tests.engine.replies import GREEDY, ask, done_of, reply, text_of, ticking
 from tests.tiny_model import write_tiny_model
 
 QUESTIONS = ("hello", "再说一遍", "and in Rust?", "shorter, please 🙂", "thanks")
@@ -74,7 +74,7 @@ def test_an_interrupted_reply_leaves_the_next_one_unchanged(open_engine: OpenEng
 
 
 def test_an_interrupted_reply_stays_a_prefix_of_the_next_turn(open_engine: OpenEngine) -> None:
-    engine = open_engine()
+    engine = open_engine(clock=ticking())
     said = ""
     for event in engine.stream(ask("hello", sampling=Sampling(temperature=0, max_tokens=400))):
         said += event.text if isinstance(event, Delta) else ""

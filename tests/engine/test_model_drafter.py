@@ -20,7 +20,7 @@ from aigc_cli.engine.model_drafter import MOST_UNREAD, READ_AT_ONCE, TRIAL, Mode
 from aigc_cli.engine.reply import Limits, Reply
 from aigc_cli.engine.speculate import Speculation
 from aigc_cli.events import Done, FinishReason
-from tests.engine.replies import GREEDY, ask, done_of, reply, text_of
+from tests.engine.replies import GREEDY, ask, done_of, reply, text_of, ticking
 from tests.engine.test_decode import Cells, Characters, evaluate_rows
 from tests.engine.test_speculate import RowScript
 from tests.tiny_model import N_CTX, write_tiny_model
@@ -185,10 +185,12 @@ def open_pair(tmp_path: Path) -> Iterator[OpenPair]:
     large = write_tiny_model(tmp_path / "large.gguf", ascii_only=True, sharpness=SURE)
     engines: list[LlamaEngine] = []
 
-    def open_one(small: Path | None = large, n_ctx: int = N_CTX) -> LlamaEngine:
+    def open_one(
+        small: Path | None = large, n_ctx: int = N_CTX, clock: Callable[[], float] = lambda: 0.0
+    ) -> LlamaEngine:
         draft = DraftOptions(small, small.stem, n_ctx, 1, 0.1) if small else None
         options = EngineOptions(large, "large", N_CTX, 1, guard_loops=False, draft=draft, batch_steps=CHEAP)
-        engines.append(LlamaEngine(options, lambda: 0.0))
+        engines.append(LlamaEngine(options, clock))
         return engines[-1]
 
     yield open_one
@@ -253,7 +255,7 @@ def test_a_small_model_that_cannot_be_loaded_is_done_without(open_pair: OpenPair
 
 @pytest.mark.parametrize("after", [1, 2, 5, 20])
 def test_an_interruption_leaves_it_usable(open_pair: OpenPair, after: int) -> None:
-    engine = open_pair()
+    engine = open_pair(clock=ticking())
     wait_for_the_small_one(engine)
     # long enough that the engine, which decodes ahead of who listens, is not done with it
     events = engine.stream(request_of("count", Sampling(temperature=0, max_tokens=1900)))

@@ -196,7 +196,7 @@ IMPORTS: dict[str, tuple[tuple[str, ...], set[str], int]] = {
     # the command line, sockets and JSON
     "engine loaded": ((), {"typer"}, 95),
     # llama.cpp's bindings bring numpy; psutil sees how much memory there is, jinja2 fills the chat template
-    "in its own process": (("--no-resident",), {"typer", "llama_cpp", "numpy", "psutil", "jinja2"}, 90),
+    "in its own process": (("--no-resident",), {"typer", "llama_cpp", "numpy", "psutil", "jinja2"}, 91),
 }
 
 

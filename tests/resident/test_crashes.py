@@ -16,7 +16,7 @@ from aigc_cli.events import Delta, Done, EngineDied, Event, FinishReason, Prefil
 from aigc_cli.serve.recovery import Repeatable
 from tests.resident.engines import World, ask, chat, text_of, wait_for
 
-LENGTH = 600
+LENGTH = 1500  # tokens: more than come in the time whose text is told together
 SURELY_EQUAL = 8  # characters
 
 
@@ -50,7 +50,7 @@ def deaths(events: list[Event]) -> list[EngineDied]:
 
 
 def killed_at(n_seen: int, world: World, request: Request) -> list[Event]:
-    """The events of a reply whose engine dies when so many pieces of it are here.
+    """The events of a reply whose engine dies when so many characters of it are here.
 
     On a busy machine the engine can be done with the reply by then; that time nothing is lost, and the next
     engine gets the request.
@@ -114,7 +114,7 @@ def test_twice_on_one_request_is_an_error_that_names_it(world: World) -> None:
     with pytest.raises(EngineError, match="died twice on this request"):  # noqa: PT012  # in the middle of it
         for event in engine.stream(ask("hello", max_tokens=1500)):
             seen.append(event)
-            if isinstance(event, Delta) and len(seen) % 20 == 0:
+            if isinstance(event, Delta):
                 world.kill()
     assert len(deaths(seen)) == 1
     assert text_of(list(engine.stream(ask("hello")))) == Alone(world).reply(
@@ -131,11 +131,7 @@ def test_candidates_are_drawn_again_and_nothing_is_shown_twice(world: World) -> 
         return [text_of([e for e in events if isinstance(e, Delta) and e.candidate == n]) for n in range(3)]
 
     whole = texts(list(world.open().stream(request)))
-    seen: list[Event] = []
-    for event in world.open().stream(request):
-        seen.append(event)
-        if sum(isinstance(e, Delta) for e in seen) == 60 and not deaths(seen):
-            world.kill()
+    seen = killed_at(2, world, request)
     assert texts(seen) == whole
     assert sorted(e.candidate for e in seen if isinstance(e, Done)) == [0, 1, 2]
 
@@ -150,12 +146,12 @@ def test_a_client_that_goes_away_ends_its_request_at_once(long_world: World) -> 
 
 def test_a_conversation_of_40_turns_outlives_20_deaths(world: World) -> None:
     dice = random.Random(7)  # the same deaths in each run
-    kill_at = {n: dice.randrange(60) for n in dice.sample(range(40), 20)}
+    kill_at = {n: dice.randrange(2) for n in dice.sample(range(40), 20)}
     engine, alone = world.open(), Alone(world)
     conversation: list[str] = []
     n_kills, is_dead = 0, False
     for n in range(40):
-        # the engine can be done with a reply before it is killed in it; then the next turn finds it dead
+        # killed before it or at its first words; it can be done by then, and the next turn finds it dead
         at = None if is_dead else kill_at.get(n)
         request = chat(*conversation[-6:], f"question {n}?", max_tokens=150)
         seen = list(disturbed(world, engine, request, at))
@@ -183,9 +179,9 @@ def disturbed(world: World, engine: Engine, request: Request, kill_at: int | Non
     n_seen = 0
     for event in engine.stream(request):
         yield event
-        if isinstance(event, Delta):
-            n_seen += 1
-            if n_seen == kill_at:
+        if isinstance(event, Delta) and kill_at is not None:
+            was_alive, n_seen = n_seen < kill_at, n_seen + len(event.text)
+            if was_alive and n_seen >= kill_at:
                 world.kill()
 
 

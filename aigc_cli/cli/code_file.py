@@ -17,7 +17,6 @@ from aigc_cli.cli.inputs import Inputs, refuse_oversize
 from aigc_cli.cli.report import note
 from aigc_cli.config import Settings
 from aigc_cli.errors import AigcError, CheckFailed, ExitCode, FileError, NoCodeInReply, UsageError
-from aigc_cli.render.console import detect_traits
 from aigc_cli.tasks.checks import Check, CommandCheck, ExampleCheck, SyntaxCheck, refuse_missing_program
 from aigc_cli.tasks.code_blocks import CodeBlock
 from aigc_cli.tasks.examples import find_examples
@@ -175,10 +174,8 @@ def _finish(app: AppContext, goal: Goal, drafting: Drafting) -> int:
     if goal.wish.as_json:
         report = _report(goal, drafting, failure, is_written=is_written)
         app.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
-    elif code and (goal.target is None or (goal.wish.dry_run and failure is None)):
-        # on a terminal, code that goes to stdout is watched as it comes
-        is_screen = detect_traits(app.stdout, app.env, goal.wish.settings.color).moves_cursor
-        _print(app, goal, code, was_watched=is_screen and drafting.shows_best_last)
+    elif code and (goal.target is None or failure is None):
+        _show(app, goal, drafting)
     if is_written:
         note(app, f"wrote {goal.wish.output} ({_described(goal, code)})")
     if failure is None:
@@ -229,12 +226,20 @@ def _keep_draft(goal: Goal, target: Path, code: str, failure: AigcError) -> None
     failure.hint = f"the draft is in {goal.wish.output}.draft" + (f"; {failure.hint}" if failure.hint else "")
 
 
-def _print(app: AppContext, goal: Goal, code: str, *, was_watched: bool) -> None:
-    if goal.target and goal.target.exists():
-        diff = unified_diff(goal.wish.output, read_text(goal.target, goal.wish.output), code)
-        show_code(app, goal.wish.settings, [CodeBlock("diff", diff)])
-    elif goal.target or not was_watched:
-        show_code(app, goal.wish.settings, [CodeBlock(goal.language.tag if goal.language else "", code)])
+def _show(app: AppContext, goal: Goal, drafting: Drafting) -> None:
+    """Print the code where that is asked for; and show the best draft to who watched another one."""
+    watched_another = drafting.watched is not None and not drafting.is_watched
+    if watched_another:
+        note(app, "another draft is better:")
+    wish, settings = goal.wish, goal.wish.settings
+    code = CodeBlock(goal.language.tag if goal.language else "", drafting.code)
+    if goal.target and wish.dry_run:
+        if goal.target.exists():
+            diff = unified_diff(wish.output, read_text(goal.target, wish.output), drafting.code)
+            code = CodeBlock("diff", diff)
+        show_code(app, settings, [code])
+    elif watched_another or (goal.target is None and not drafting.is_watched):
+        show_code(app, settings, [code], to_stderr=goal.target is not None)
 
 
 def _report(goal: Goal, drafting: Drafting, failure: AigcError | None, *, is_written: bool) -> dict[str, Any]:

@@ -16,16 +16,24 @@ if TYPE_CHECKING:
     from aigc_cli.render.view import View
 
 
-def show_code(app: AppContext, settings: Settings, blocks: Sequence[CodeBlock], *, raw: bool = False) -> None:
+def show_code(
+    app: AppContext,
+    settings: Settings,
+    blocks: Sequence[CodeBlock],
+    *,
+    raw: bool = False,
+    to_stderr: bool = False,
+) -> None:
     """Print blocks of code with an empty line between them; each ends with one line break."""
+    stream = app.stderr if to_stderr else app.stdout
     texts = [(block.code.rstrip("\n") + "\n", block.language) for block in blocks]
-    colored = detect_traits(app.stdout, app.env, settings.color).depth is not ColorDepth.NONE
+    colored = detect_traits(stream, app.env, settings.color).depth is not ColorDepth.NONE
     view: View
     if colored and not raw:
-        view = open_view(app.stdout, app.env, settings)
+        view = open_view(stream, app.env, settings)
         text = "\n\n".join(fenced(code, language) for code, language in texts)
     else:
-        view = PlainView(app.stdout)
+        view = PlainView(stream)
         text = "\n".join(code for code, _ in texts)
     view.show(Delta(text))
     view.close()

@@ -28,6 +28,7 @@ class Drafting:
         unjudged: the newest code, which may be a part of a reply that was interrupted.
         replies: every candidate of every try.
         stopped: what ended the tries before their time.
+        watched: the code that was streamed last; None where nobody could watch.
     """
 
     tried: list[Attempt] = field(default_factory=list)
@@ -35,12 +36,12 @@ class Drafting:
     unjudged: str = ""
     replies: list[Reply] = field(default_factory=list)
     stopped: AigcError | None = None
+    watched: str | None = None
 
     @property
-    def shows_best_last(self) -> bool:
-        """Whether the draft that was streamed last is the best one, or there was only a part of one."""
-        is_single = len(self.replies) == max(len(self.tried), 1)
-        return is_single and (not self.tried or self.tried[-1].judged is self.best)
+    def is_watched(self) -> bool:
+        """Whether the best there is stands on the screen."""
+        return self.watched == self.code
 
     @property
     def code(self) -> str:
@@ -70,11 +71,12 @@ def run_tries(
         drafting.replies += replies
         if settings.stats:
             app.stderr.writelines(stats_line(reply.done) + "\n" for reply in replies)
-        if any(reply.done.finish_reason is FinishReason.INTERRUPTED for reply in replies):
-            drafting.unjudged = code_of_reply(task, replies[0].text)
-            raise Interrupted
         drafts = [_draft(task, reply) for reply in replies]
         drafting.unjudged = drafts[0].code
+        if any(isinstance(view, _CodeView) for view in views):
+            drafting.watched = drafts[0].code
+        if any(draft.finish_reason is FinishReason.INTERRUPTED for draft in drafts):
+            raise Interrupted
         return drafts
 
     try:

@@ -93,6 +93,35 @@ def test_candidates_are_drawn_together_and_the_best_wins(aigc: CommandLine) -> N
     assert Path("x.py").read_text(encoding="utf-8") == GOOD
 
 
+def test_on_a_terminal_a_better_candidate_than_the_watched_one_is_shown_too(
+    aigc: CommandLine,
+) -> None:
+    aigc.replies = [BAD + "```", GOOD + "```"]
+    line = ("gen", PROMPT, "-o", "x.py", "--run-examples", "-n", "2")
+    outcome = aigc.run(*line, terminal=True, env={**ENV, "NO_COLOR": "1"})
+    watched, _, kept = outcome.err.partition("aigc: another draft is better:\n")
+    assert BAD.splitlines()[-1] in watched
+    assert GOOD.splitlines()[-1] not in watched
+    assert GOOD.splitlines()[-1] in kept
+    assert kept.endswith("aigc: wrote x.py (2 lines, Python)\n")
+
+
+def test_on_a_terminal_the_candidate_that_was_watched_is_there_once(aigc: CommandLine) -> None:
+    aigc.replies = [GOOD + "```", BAD + "```"]
+    line = ("gen", PROMPT, "-o", "x.py", "--run-examples", "-n", "2")
+    outcome = aigc.run(*line, terminal=True, env={**ENV, "NO_COLOR": "1"})
+    assert outcome.err.count(GOOD.splitlines()[-1]) == 1
+    assert "another draft" not in outcome.err
+
+
+def test_on_a_terminal_a_printed_candidate_is_the_best_one(aigc: CommandLine) -> None:
+    aigc.replies = [BAD + "```", GOOD + "```"]
+    line = ("gen", PROMPT, "-o", "-", "--lang", "python", "--run-examples", "-n", "2")
+    outcome = aigc.run(*line, terminal=True, env={**ENV, "NO_COLOR": "1"})
+    assert outcome.out.count(GOOD.splitlines()[-1]) == 1
+    assert "aigc: another draft is better:" in outcome.err
+
+
 def test_a_command_checks_the_draft(aigc: CommandLine) -> None:
     aigc.replies = ["a = 1\n", "b = 1\n"]
     outcome = aigc.run("gen", "x", "-o", "x.py", "--check", "grep -q b {file}", env=ENV)

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aigc_cli.chat.prompt import SYSTEM_PROMPT
+from aigc_cli.chat.prompt import SYSTEM_PROMPT, Attachment
 from aigc_cli.engine.base import Chat, Message, Request, Sampling
 from aigc_cli.engine.engine_options import EngineOptions
 from aigc_cli.engine.llama import LlamaEngine
@@ -28,7 +28,7 @@ from aigc_cli.events import Done
 from aigc_cli.tasks.edit import EditTask, edit_request
 from aigc_cli.tasks.generate import FileTask, file_request
 from aigc_cli.tasks.languages import language_called, language_of
-from aigc_cli.tasks.text_file import read_text_file
+from aigc_cli.tasks.text_file import TextFile, read_text_file
 from benchmarks.arguments import repack_parser
 
 if TYPE_CHECKING:
@@ -53,12 +53,16 @@ QUESTIONS = (
 
 def edit_of(module: str, instruction: str) -> Request:
     """What `aigc edit` asks for a module of the standard library."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise SystemExit(f"this Python has no {module}")
-    file = read_text_file(Path(spec.origin), module)
-    task = EditTask(file, instruction, language_of(spec.origin, file.text[:200]))
+    file = _read_module(module)
+    task = EditTask(file, instruction, language_of(file.path.name, file.text[:200]))
     return edit_request(task, None, Sampling(temperature=0, max_tokens=3000))
+
+
+def _read_module(name: str) -> TextFile:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"this Python has no {name}")
+    return read_text_file(Path(spec.origin), name)
 
 
 def question(text: str, **sampling: float) -> Request:
@@ -72,9 +76,16 @@ def run(engine: LlamaEngine, request: Request) -> Done:
     return [event for event in engine.stream(request) if isinstance(event, Done)][-1]
 
 
-def new_file(number: int) -> Request:
-    """What `aigc gen` asks for; the number keeps prompts from sharing more than a few tokens."""
-    task = FileTask(DESCRIPTION, (), "account.py", language_called("python"))
+def new_file(number: int, module: str | None = None) -> Request:
+    """What `aigc gen` asks for; the number keeps prompts from sharing more than a few tokens.
+
+    With a module of the standard library its tests are asked for, and it is attached.
+    """
+    python = language_called("python")
+    task = FileTask(DESCRIPTION, (), "account.py", python)
+    if module:
+        attached = Attachment(f"{module}.py", _read_module(module).text)
+        task = FileTask(f"Tests for {module}.py with unittest.", (attached,), f"test_{module}.py", python)
     sampling = Sampling(temperature=0.7, seed=number, max_tokens=N_REPLY)
     return file_request(task, f"{number}. {SYSTEM_PROMPT}", sampling)
 

@@ -26,6 +26,7 @@ from benchmarks.speculation import (
 )
 
 PLAIN, ONE = "without guesses", "one reply"
+ATTACHED = "keyword"  # a module of 64 lines
 
 
 def options_for(home: Home) -> EngineOptions:
@@ -51,12 +52,17 @@ def edit(home: Home) -> Iterator[Row]:
 
 
 def candidates(home: Home) -> Iterator[Row]:
-    """Four replies to one question."""
+    """Four replies to one question, without a file and with one."""
+    yield _together(home, "candidates", None)
+    yield _together(home, "candidates for a file", ATTACHED)
+
+
+def _together(home: Home, name: str, module: str | None) -> Row:
     engine = LlamaEngine(replace(options_for(home), speculate=False), time.perf_counter)
     number, drawn = count(1), []
 
     def seconds(n: int) -> float:
-        done = run_unread(engine, replace(new_file(next(number)), candidates=n))
+        done = run_unread(engine, replace(new_file(next(number), module), candidates=n))
         drawn.append((n, done))
         return request_s(done)
 
@@ -64,8 +70,9 @@ def candidates(home: Home) -> Iterator[Row]:
     engine.close()
     decode_s = {n: statistics.median(each.stats.decode_s for m, each in drawn if m == n) for n, _ in drawn}
     n_prompt = drawn[0][1].stats.prompt_tokens
-    what = f"{N_CANDIDATES} replies of {N_REPLY} tokens to a prompt of {n_prompt}, drawn together"
+    with_file = f" with `{module}.py`" if module else ""
+    what = f"{N_CANDIDATES} replies of {N_REPLY} tokens to a prompt of {n_prompt}{with_file}, drawn together"
     note = (
         f"Without the time that the prompt takes: {decode_s[N_CANDIDATES] / decode_s[1]:.2f} times one reply"
     )
-    yield Row("candidates", what, "s", samples, (at_most(2.5, ONE),), note=note)
+    return Row(name, what, "s", samples, (at_most(2.5, ONE),), note=note)

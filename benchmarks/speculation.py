@@ -22,12 +22,15 @@ from typing import TYPE_CHECKING
 
 from aigc_cli.chat.prompt import SYSTEM_PROMPT, Attachment
 from aigc_cli.engine.base import Chat, Message, Request, Sampling
+from aigc_cli.engine.connect import recommended_sampling
 from aigc_cli.engine.engine_options import EngineOptions
 from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.events import Done
+from aigc_cli.models.catalog import load_catalog
 from aigc_cli.tasks.edit import EditTask, edit_request
 from aigc_cli.tasks.generate import FileTask, file_request
 from aigc_cli.tasks.languages import language_called, language_of
+from aigc_cli.tasks.repair import RETRY_TEMPERATURE
 from aigc_cli.tasks.text_file import TextFile, read_text_file
 from benchmarks.arguments import repack_parser
 
@@ -43,6 +46,7 @@ EDITS = (
     ("getpass", "Rename the function fallback_getpass to plain_getpass."),
 )
 DESCRIPTION = "A class for a bank account with deposit, withdraw, transfer and a history of what was done."
+DEFAULT_MODEL = "qwen2.5-coder-1.5b"  # with its sampling replies are drawn
 N_MANY = 1000  # numbers apart, so that no two requests have the same one
 QUESTIONS = (
     "Explain what a binary search tree is, and when it is the wrong choice.",
@@ -86,7 +90,8 @@ def new_file(number: int, module: str | None = None) -> Request:
     if module:
         attached = Attachment(f"{module}.py", _read_module(module).text)
         task = FileTask(f"Tests for {module}.py with unittest.", (attached,), f"test_{module}.py", python)
-    sampling = Sampling(temperature=0.7, seed=number, max_tokens=N_REPLY)
+    recommended = recommended_sampling(load_catalog().find(DEFAULT_MODEL))
+    sampling = replace(recommended, temperature=RETRY_TEMPERATURE, seed=number, max_tokens=N_REPLY)
     return file_request(task, f"{number}. {SYSTEM_PROMPT}", sampling)
 
 

@@ -26,7 +26,7 @@ from benchmarks.speculation import (
 )
 
 PLAIN, ONE = "without guesses", "one reply"
-ATTACHED = "keyword"  # a module of 64 lines
+ATTACHED = "bisect"  # a module of about 115 lines
 
 
 def options_for(home: Home) -> EngineOptions:
@@ -66,7 +66,7 @@ def _together(home: Home, name: str, module: str | None) -> Row:
         drawn.append((n, done))
         return request_s(done)
 
-    samples = alternate(max(1, home.few - 1), {OURS: lambda: seconds(N_CANDIDATES), ONE: lambda: seconds(1)})
+    samples = alternate(home.rounds, {OURS: lambda: seconds(N_CANDIDATES), ONE: lambda: seconds(1)})
     engine.close()
     decode_s = {n: statistics.median(each.stats.decode_s for m, each in drawn if m == n) for n, _ in drawn}
     n_prompt = drawn[0][1].stats.prompt_tokens

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aigc_cli.engine.llama import LlamaEngine
 from aigc_cli.engine.pace import paced
 from aigc_cli.errors import EngineError
 from aigc_cli.events import Delta, Done, Event, FinishReason, Prefill, Stats, TokenLogprob
-from tests.engine.replies import ask, text_of
+from tests.engine.conftest import OpenEngine
+from tests.engine.replies import ask, done_of, reply, text_of, ticking
 
 END = Done(FinishReason.STOP, Stats())
 
@@ -102,7 +102,9 @@ def test_nothing_is_lost_and_nothing_is_told_between_two_tokens(
         assert {at for at, _ in after} <= {at for at, _ in before} | {now}
 
 
-def test_a_real_engine_tells_a_fast_reply_in_few_pieces(engine: LlamaEngine) -> None:
-    pieces = [event for event in engine.stream(ask("hello")) if isinstance(event, Delta)]
-    assert sum(piece.n_tokens for piece in pieces) <= 40
-    assert len(pieces) < 20
+def test_a_real_engine_tells_all_that_comes_at_once_together(open_engine: OpenEngine) -> None:
+    engine = open_engine(clock=lambda: 0.0)  # time stands still
+    events = list(engine.stream(ask("hello")))
+    first, rest = (event for event in events if isinstance(event, Delta))
+    assert first.n_tokens + rest.n_tokens <= done_of(events).stats.reply_tokens
+    assert first.text + rest.text == reply(open_engine(clock=ticking()), ask("hello"))

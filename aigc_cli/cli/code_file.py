@@ -228,7 +228,7 @@ def _keep_draft(goal: Goal, target: Path, code: str, failure: AigcError) -> None
 
 def _show(app: AppContext, goal: Goal, drafting: Drafting) -> None:
     """Print the code where that is asked for; and show the best draft to who watched another one."""
-    watched_another = drafting.watched is not None and not drafting.is_watched
+    watched_another = drafting.on_screen and not drafting.is_best_newest
     if watched_another:
         note(app, "another draft is better:")
     wish, settings = goal.wish, goal.wish.settings
@@ -238,7 +238,7 @@ def _show(app: AppContext, goal: Goal, drafting: Drafting) -> None:
             diff = unified_diff(wish.output, read_text(goal.target, wish.output), drafting.code)
             code = CodeBlock("diff", diff)
         show_code(app, settings, [code])
-    elif watched_another or (goal.target is None and not drafting.is_watched):
+    elif watched_another or (goal.target is None and not drafting.on_screen):
         show_code(app, settings, [code], to_stderr=goal.target is not None)
 
 

@@ -28,7 +28,7 @@ class Drafting:
         unjudged: the newest code, which may be a part of a reply that was interrupted.
         replies: every candidate of every try.
         stopped: what ended the tries before their time.
-        watched: the code that was streamed last; None where nobody could watch.
+        on_screen: the newest code was streamed to a terminal.
     """
 
     tried: list[Attempt] = field(default_factory=list)
@@ -36,12 +36,12 @@ class Drafting:
     unjudged: str = ""
     replies: list[Reply] = field(default_factory=list)
     stopped: AigcError | None = None
-    watched: str | None = None
+    on_screen: bool = False
 
     @property
-    def is_watched(self) -> bool:
-        """Whether the best there is stands on the screen."""
-        return self.watched == self.code
+    def is_best_newest(self) -> bool:
+        """Whether no older draft and no other candidate is better than the newest code."""
+        return self.unjudged == self.code
 
     @property
     def code(self) -> str:
@@ -63,18 +63,20 @@ def run_tries(
     Raises:
         AigcError: the first request failed, and there is nothing to keep.
     """
-    drafting = Drafting()
+    stream = app.stdout if to_stdout else app.stderr
+    drafting = Drafting(on_screen=detect_traits(stream, app.env, settings.color).moves_cursor)
 
     def sample(task: FileTask, request: Request) -> list[Draft]:
-        views = _views(app, settings, task, to_stdout=to_stdout)
+        """The drafts of one request. Code is watched as it is written; of several candidates, the first."""
+        views: list[View] = [prefill_progress(app)]
+        if drafting.on_screen:
+            views.append(_CodeView(open_view(stream, app.env, settings), task))
         replies = run_replies(app, engine, request, views)
         drafting.replies += replies
         if settings.stats:
             app.stderr.writelines(stats_line(reply.done) + "\n" for reply in replies)
         drafts = [_draft(task, reply) for reply in replies]
         drafting.unjudged = drafts[0].code
-        if any(isinstance(view, _CodeView) for view in views):
-            drafting.watched = drafts[0].code
         if any(draft.finish_reason is FinishReason.INTERRUPTED for draft in drafts):
             raise Interrupted
         return drafts
@@ -108,15 +110,6 @@ def _tell(app: AppContext, plan: Plan, attempt: Attempt) -> None:
         return  # the end of the command says it
     said = failure.said if failure else f"passed, with a doubt: {doubt}" if doubt else "passed"
     note(app, f"try {attempt.number} of {plan.tries}: {said}")
-
-
-def _views(app: AppContext, settings: Settings, task: FileTask, *, to_stdout: bool) -> list[View]:
-    """Code is watched as it is written wherever a terminal is; of several candidates, the first."""
-    progress = prefill_progress(app)
-    stream = app.stdout if to_stdout else app.stderr
-    if not detect_traits(stream, app.env, settings.color).moves_cursor:
-        return [progress]
-    return [progress, _CodeView(open_view(stream, app.env, settings), task)]
 
 
 class _CodeView:

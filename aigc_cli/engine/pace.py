@@ -4,6 +4,7 @@ Each event goes through a queue, a socket and a renderer, and all of these take 
 evaluation of the next token: about 1 ms, which two computing threads wait for.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -50,15 +51,15 @@ class _Portion:
     """What one reply has said since it was last told."""
 
     held: list[Delta] = field(default_factory=list)
-    added_at: float | None = None  # when it last grew
-    told_at: float | None = None
+    added_at: float = -math.inf  # when it last grew
+    told_at: float = -math.inf
 
     def add(self, delta: Delta, now: float) -> bool:
         """Whether the text is to be told now: the next piece, after as long as this one, is too late."""
         self.held.append(delta)
-        gap = now - (now if self.added_at is None else self.added_at)
+        next_at = now + (now - self.added_at)
         self.added_at = now
-        if self.told_at is not None and now + gap - self.told_at <= FRAME_S:
+        if next_at - self.told_at <= FRAME_S:
             return False
         self.told_at = now
         return True

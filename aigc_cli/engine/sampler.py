@@ -148,6 +148,12 @@ def _looks_at_all(sampling: Sampling) -> bool:
     return sampling.infill or sampling.dry_multiplier > 0
 
 
+def _pick(chain: Any, native: Any) -> int:
+    """The token that a chain takes of native candidates, which it may cut and reorder in their place."""
+    lib.llama_sampler_apply(chain, ctypes.byref(native))
+    return int(native.data[native.selected].id)
+
+
 class _FreeChain:
     """A native chain for free text, which it owns."""
 
@@ -194,18 +200,23 @@ class TopSampler(_FreeChain):
 
     def choose(self, logits: Any) -> int:
         """Draw from float32 logits, a number for each token; they stay as they are."""
+        if not self._recent:
+            return self._draw(logits)
         counts = Counter(self._recent)
         ids = np.fromiter(counts, dtype=np.int64, count=len(counts))
         plain = logits[ids]
         logits[ids] = self._penalized(plain, counts)
+        token = self._draw(logits)
+        logits[ids] = plain
+        return token
+
+    def _draw(self, logits: Any) -> int:
         best = highest(logits, self._top_k)
         self._candidates["id"] = best
         self._candidates["logit"] = logits[best]
-        logits[ids] = plain
-        native = self._native  # its samplers cut and reorder the candidates in their place
+        native = self._native
         native.size, native.selected, native.sorted = self._top_k, -1, False
-        lib.llama_sampler_apply(self._chain, ctypes.byref(native))
-        return int(native.data[native.selected].id)
+        return _pick(self._chain, native)
 
     def _penalized(self, logits: Any, counts: Counter[int]) -> Any:
         """The logits of tokens that were drawn so often lately."""
@@ -283,9 +294,7 @@ class ConstrainedSampler:
 
     def _choose(self, candidates: Any) -> int:
         """What the chain picks among the candidates, which it may reorder."""
-        array = as_native(candidates)
-        lib.llama_sampler_apply(self._chain, ctypes.byref(array))
-        return int(array.data[array.selected].id)
+        return _pick(self._chain, as_native(candidates))
 
     def _allowed(self, ids: Any, logits: Any) -> Any:
         """Those of the token ids that the grammar accepts next, as candidates."""

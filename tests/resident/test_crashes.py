@@ -179,10 +179,10 @@ def disturbed(world: World, engine: Engine, request: Request, kill_at: int | Non
     n_seen = 0
     for event in engine.stream(request):
         yield event
-        if isinstance(event, Delta) and kill_at is not None:
-            was_alive, n_seen = n_seen < kill_at, n_seen + len(event.text)
-            if was_alive and n_seen >= kill_at:
+        if isinstance(event, Delta):
+            if kill_at is not None and n_seen < kill_at <= n_seen + len(event.text):
                 world.kill()
+            n_seen += len(event.text)
 
 
 class TestRepeatable:
